@@ -1,0 +1,52 @@
+//! Finds, checks and loads plugins. A file's way in: [`resolve`] its name, read and hash it, read its [`Manifest`]
+//! from the ELF section without running anything, then open it, compare layouts both ways and hand the host over.
+
+mod error;
+mod loss;
+mod manifest;
+mod open;
+mod resolve;
+
+use std::{fs, path::Path, path::PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+pub use error::LoadError;
+pub use loss::LossFactory;
+pub use manifest::{ComponentEntry, Manifest};
+pub use resolve::{resolve, search_path};
+
+/// A plugin that is in memory. Libraries are never unloaded.
+pub struct Plugin {
+    /// Where it was loaded from.
+    pub path: PathBuf,
+    /// SHA-256 of the file, in hexadecimal.
+    pub sha256: String,
+    /// What the file says about itself.
+    pub manifest: Manifest,
+    /// Its components, ready to be made.
+    pub components: Vec<LoadedComponent>,
+}
+
+/// One component of a loaded plugin.
+pub struct LoadedComponent {
+    /// Its line of the manifest: kind, name, sentence, aliases.
+    pub entry: ComponentEntry,
+    /// The JSON Schema of its options.
+    pub schema: serde_json::Value,
+    /// Makes instances.
+    pub factory: LossFactory,
+}
+
+/// Loads the plugin at `path`.
+///
+/// # Errors
+/// A [`LoadError`] that names the file and what is wrong with it. Nothing of the file has run if the error is about
+/// the file itself, its manifest or its ABI.
+pub fn load(path: &Path) -> Result<Plugin, LoadError> {
+    let bytes = fs::read(path).map_err(|reason| LoadError::Unreadable { path: path.into(), reason })?;
+    let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let manifest = Manifest::read(path, &bytes)?;
+    let components = open::open(path, &manifest)?;
+    Ok(Plugin { path: path.into(), sha256, manifest, components })
+}

@@ -1,0 +1,4 @@
+//! stub
+pub mod torch;
+
+pub mod model;

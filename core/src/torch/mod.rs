@@ -1,0 +1,19 @@
+//! What tch lacks: any ATen operator by name, and tensors as plugins see them.
+
+mod operator;
+mod table;
+
+pub use operator::{Arg, Operator};
+pub use table::{from_sdk, install, to_sdk};
+
+use anyhow::Result;
+use tch::Tensor;
+
+/// The same values with channels innermost in memory (NHWC), the layout that oneDNN and cuDNN want. 4-d tensors only.
+///
+/// # Errors
+/// If the tensor is not 4-d.
+pub fn channels_last(tensor: &Tensor) -> Result<Tensor> {
+    const CHANNELS_LAST: i64 = 2; // c10::MemoryFormat
+    Operator::find("aten::contiguous", "")?.one(&[Arg::Tensor(tensor), Arg::MemoryFormat(CHANNELS_LAST)])
+}

@@ -1,0 +1,184 @@
+//! Colour changes in hue, saturation and value, by the 8-bit rules of OpenCV: hue in [0, 180), the others in [0, 255].
+
+/// Factors on hue, saturation and value; 1 leaves a channel alone.
+///
+/// Per pixel: RGB to 8-bit HSV, `hue * h mod 180`, `min(saturation * s, 255)` and `min(value * v, 255)`, each cut to
+/// whole numbers, and back to RGB, rounded. The way through 8-bit HSV alone moves a channel by at most 4 of 255.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HsvGains {
+    /// Factor on hue, in [0, 2].
+    pub h: f32,
+    /// Factor on saturation, at least 0.
+    pub s: f32,
+    /// Factor on value, at least 0.
+    pub v: f32,
+}
+
+/// Pixels that are converted together; the loop over them becomes vector instructions.
+const LANES: usize = 16;
+
+impl HsvGains {
+    /// Leaves every colour alone.
+    pub const NEUTRAL: Self = Self { h: 1.0, s: 1.0, v: 1.0 };
+
+    /// Changes R G B pixels in place; [`NEUTRAL`](Self::NEUTRAL) changes not a bit.
+    pub fn apply(&self, pixels: &mut [u8]) {
+        if *self == Self::NEUTRAL {
+            return;
+        }
+        for block in pixels.as_chunks_mut::<3>().0.chunks_mut(LANES) {
+            let mut lanes = [0_u32; LANES];
+            for (lane, &[r, g, b]) in lanes.iter_mut().zip(&*block) {
+                *lane = u32::from_le_bytes([r, g, b, 0]);
+            }
+            for lane in &mut lanes {
+                let rgb = [*lane, *lane >> 8, *lane >> 16].map(|channel| (channel & 255) as f32);
+                let [r, g, b] = to_rgb(self.scale(to_hsv(rgb))).map(byte);
+                *lane = r | g << 8 | b << 16;
+            }
+            for (pixel, lane) in block.iter_mut().zip(lanes) {
+                let [r, g, b, _] = lane.to_le_bytes();
+                *pixel = [r, g, b];
+            }
+        }
+    }
+
+    #[inline]
+    fn scale(&self, [h, s, v]: [f32; 3]) -> [f32; 3] {
+        let h = floor(h * self.h);
+        let h = if h >= 180.0 { h - 180.0 } else { h };
+        [h, floor(least(s * self.s, 255.0)), floor(least(v * self.v, 255.0))]
+    }
+}
+
+/// Whole-numbered hue in [0, 180), saturation and value in [0, 255] of channels in [0, 255].
+#[inline]
+fn to_hsv([r, g, b]: [f32; 3]) -> [f32; 3] {
+    let v = most(most(r, g), b);
+    let range = v - least(least(r, g), b);
+    let (difference, sector) = if v == g { (b - r, 60.0) } else { (r - g, 120.0) };
+    let (difference, sector) = if v == r { (g - b, 0.0) } else { (difference, sector) };
+    let h = sector + 30.0 * difference / most(range, 1.0);
+    let h = if h < -0.5 { h + 180.0 } else { h };
+    [floor(h + 0.5), floor(255.0 * range / most(v, 1.0) + 0.5), v]
+}
+
+/// Channels in [0, 255] of hue in [0, 180), saturation and value in [0, 255].
+#[inline]
+fn to_rgb([h, s, v]: [f32; 3]) -> [f32; 3] {
+    let sector = h * (1.0 / 30.0);
+    let chroma = v * s * (1.0 / 255.0);
+    let least_channel = v - chroma;
+    [(sector - 3.0).abs() - 1.0, 2.0 - (sector - 2.0).abs(), 2.0 - (sector - 4.0).abs()]
+        .map(|share| least_channel + chroma * least(most(share, 0.0), 1.0))
+}
+
+/// The smaller number; unlike `f32::min` it knows no NaN and is one instruction.
+#[inline]
+fn least(a: f32, b: f32) -> f32 {
+    if a < b { a } else { b }
+}
+
+/// The larger number.
+#[inline]
+fn most(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
+}
+
+/// 1.5 * 2^23: about here a float counts whole numbers, so that adding it rounds to the nearest.
+const WHOLE: f32 = 12_582_912.0;
+
+/// The whole number at or below `x` or within 1e-4 above it, for x in [0, 2^15); faster than `f32::floor`, which is a
+/// library call on plain x86-64.
+#[inline]
+fn floor(x: f32) -> f32 {
+    (x - 0.4999 + WHOLE) - WHOLE
+}
+
+/// The nearest whole number of `x` in [0, 255].
+#[inline]
+fn byte(x: f32) -> u32 {
+    (x + WHOLE).to_bits() & 255
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The gains 1 1 1 without the short cut for [`HsvGains::NEUTRAL`].
+    const THROUGH: HsvGains = HsvGains { v: 1.0 + f32::EPSILON, ..HsvGains::NEUTRAL };
+
+    const COLORS: [[u8; 3]; 8] = [
+        [255, 0, 0],
+        [0, 0, 255],
+        [128, 64, 32],
+        [10, 20, 30],
+        [90, 90, 90],
+        [255, 254, 253],
+        [123, 45, 67],
+        [12, 200, 180],
+    ];
+
+    /// `got` is within `tolerance` of `want`, entry by entry.
+    fn assert_near(got: &[u8], want: &[u8], tolerance: u8) {
+        assert_eq!(got.len(), want.len());
+        let far = got.iter().zip(want).enumerate().find(|(_, (a, b))| a.abs_diff(**b) > tolerance);
+        assert_eq!(far, None, "got and want differ by more than {tolerance}");
+    }
+
+    #[test]
+    fn hue_saturation_value_are_opencvs() {
+        // cv2 4.10, COLOR_RGB2HSV; its tables are off by one in rare ties
+        let want = [
+            [0, 255, 255],
+            [120, 255, 255],
+            [10, 191, 128],
+            [105, 170, 30],
+            [0, 0, 90],
+            [15, 2, 255],
+            [172, 162, 123],
+            [87, 240, 200],
+        ];
+        for (color, want) in COLORS.iter().zip(want) {
+            let got = to_hsv(color.map(f32::from)).map(|value| value as u8);
+            assert_near(&got, &want, 1);
+        }
+    }
+
+    #[test]
+    fn gains_act_as_in_opencv() {
+        // cv2 4.10 with look-up tables in float64; it cuts off on the way back where we round
+        let want = [
+            [191, 0, 0],
+            [6, 0, 191],
+            [96, 32, 0],
+            [0, 10, 22],
+            [67, 67, 67],
+            [191, 190, 189],
+            [92, 0, 18],
+            [0, 150, 140],
+        ];
+        let mut pixels = COLORS;
+        HsvGains { h: 1.0125, s: 1.6, v: 0.75 }.apply(pixels.as_flattened_mut());
+        assert_near(pixels.as_flattened(), want.as_flattened(), 1);
+    }
+
+    #[test]
+    fn gains_of_one_keep_every_colour() {
+        let steps = || (0..=255_u8).step_by(5);
+        let all: Vec<u8> =
+            steps().flat_map(|r| steps().flat_map(move |g| steps().flat_map(move |b| [r, g, b]))).collect();
+        let mut pixels = all.clone();
+        HsvGains::NEUTRAL.apply(&mut pixels);
+        assert_eq!(pixels, all);
+        THROUGH.apply(&mut pixels);
+        assert_near(&pixels, &all, 4);
+    }
+
+    #[test]
+    fn greys_stay_grey_and_saturate() {
+        let mut pixels = [0, 0, 0, 114, 114, 114, 200, 200, 200];
+        HsvGains { h: 1.3, s: 5.0, v: 1.5 }.apply(&mut pixels);
+        assert_eq!(pixels, [0, 0, 0, 171, 171, 171, 255, 255, 255]);
+    }
+}

@@ -1,0 +1,35 @@
+//! The augmentation socket: sample in, changed sample out, on loader threads.
+
+use anyhow::Result;
+
+use crate::{Rng, Sample};
+
+/// Changes one training sample.
+///
+/// Called on loader threads, concurrently on one instance, so it keeps no state: the outcome is a function of
+/// the options, the samples, the epoch and `cx.rng` alone. That makes a run independent of the number of workers.
+pub trait Augmentation: Send + Sync {
+    /// How many further samples [`apply`](Self::apply) needs (mosaic 3, mixup 1).
+    fn partners(&self) -> usize {
+        0
+    }
+
+    /// Changes `sample` in place. `partners` holds [`partners`](Self::partners) samples as they stand at this point
+    /// of the pipeline; they may be taken apart.
+    ///
+    /// # Errors
+    /// An error drops or stops according to the run's `on_error`; it never corrupts the batch.
+    fn apply(&self, sample: &mut Sample, partners: &mut [Sample], cx: &mut AugmentContext) -> Result<()>;
+}
+
+/// What an augmentation may know about the run.
+pub struct AugmentContext<'a> {
+    /// The only source of randomness; seeded by (run seed, epoch, sample index, stage).
+    pub rng: &'a mut Rng,
+    /// The current epoch, from 0.
+    pub epoch: usize,
+    /// The number of epochs of the run.
+    pub epochs: usize,
+    /// The side of the square network input, in pixels.
+    pub imgsz: u32,
+}

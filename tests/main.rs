@@ -1,0 +1,5 @@
+//! One test binary for what crosses rooms.
+#![allow(clippy::unwrap_used)]
+
+mod forward;
+mod golden;
