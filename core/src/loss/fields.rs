@@ -1,0 +1,147 @@
+//! Predictions, targets and terms as the losses of the chain see them: named tensors with rules on who may write.
+
+use anyhow::{Result, bail, ensure};
+use tch::Tensor;
+use trainer_sdk::store::{Computation, FieldStore};
+
+use crate::torch::{from_sdk, to_sdk};
+
+/// Tensors that are only read.
+pub(super) struct PredictionFields(pub Vec<(&'static str, Tensor)>);
+
+impl FieldStore for PredictionFields {
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(|(name, _)| (*name).to_owned()).collect()
+    }
+
+    fn get(&mut self, name: &str) -> Result<trainer_sdk::Tensor> {
+        find(self.0.iter().map(|(name, tensor)| (*name, tensor)), name).map(to_sdk)
+    }
+
+    fn set(&mut self, name: &str, _tensor: trainer_sdk::Tensor) -> Result<()> {
+        bail!("predictions are read-only (tried to set `{name}`)")
+    }
+
+    fn offer(&mut self, name: &str, _computation: Computation) -> Result<()> {
+        bail!("predictions are read-only (tried to offer `{name}`)")
+    }
+
+    fn remove(&mut self, name: &str) -> Result<()> {
+        bail!("predictions are read-only (tried to remove `{name}`)")
+    }
+}
+
+/// The assigning link sets each field once; later links may only replace `scores`, by a tensor of the same shape.
+#[derive(Default)]
+pub(super) struct TargetFields(pub Vec<(String, Tensor)>);
+
+impl FieldStore for TargetFields {
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    fn get(&mut self, name: &str) -> Result<trainer_sdk::Tensor> {
+        find(self.0.iter().map(|(name, tensor)| (name.as_str(), tensor)), name).map(to_sdk)
+    }
+
+    fn set(&mut self, name: &str, tensor: trainer_sdk::Tensor) -> Result<()> {
+        let new = from_sdk(&tensor);
+        match self.0.iter_mut().find(|(known, _)| known == name) {
+            None => self.0.push((name.to_owned(), new)),
+            Some((_, old)) if name == "scores" => {
+                let (wanted, got) = ((old.size(), old.kind()), (new.size(), new.kind()));
+                ensure!(wanted == got, "`scores` must stay {:?} {:?}, not {:?} {:?}", wanted.0, wanted.1, got.0, got.1);
+                *old = new;
+            }
+            Some(_) => bail!("`{name}` is fixed by the assignment; only `scores` may be replaced"),
+        }
+        Ok(())
+    }
+
+    fn offer(&mut self, name: &str, _computation: Computation) -> Result<()> {
+        bail!("targets are tensors, not computations (tried to offer `{name}`)")
+    }
+
+    fn remove(&mut self, name: &str) -> Result<()> {
+        bail!("targets cannot be removed (tried to remove `{name}`)")
+    }
+}
+
+/// Scalars that are computed when somebody asks, in the order they were first named.
+#[derive(Default)]
+pub(super) struct TermFields(Vec<(String, Term)>);
+
+enum Term {
+    Offered(Option<Computation>),
+    Ready(Tensor),
+}
+
+impl TermFields {
+    /// Computes what is still only offered and returns all terms.
+    pub(super) fn finish(mut self) -> Result<Vec<(String, Tensor)>> {
+        let names = self.names();
+        names.into_iter().map(|name| Ok((name.clone(), self.value(&name)?.shallow_clone()))).collect()
+    }
+
+    fn value(&mut self, name: &str) -> Result<&Tensor> {
+        let names = self.names().join(", ");
+        let Some((_, term)) = self.0.iter_mut().find(|(known, _)| known == name) else {
+            bail!("there is no term `{name}`; there are {names}");
+        };
+        if let Term::Offered(computation) = term {
+            let Some(computation) = computation.take() else { bail!("the computation of term `{name}` has failed before") };
+            *term = Term::Ready(scalar(name, from_sdk(&computation.run()?))?);
+        }
+        match term {
+            Term::Ready(tensor) => Ok(tensor),
+            Term::Offered(_) => bail!("term `{name}` was not computed"),
+        }
+    }
+
+    fn put(&mut self, name: &str, term: Term) {
+        match self.0.iter_mut().find(|(known, _)| known == name) {
+            Some((_, old)) => *old = term,
+            None => self.0.push((name.to_owned(), term)),
+        }
+    }
+}
+
+impl FieldStore for TermFields {
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    fn get(&mut self, name: &str) -> Result<trainer_sdk::Tensor> {
+        self.value(name).map(to_sdk)
+    }
+
+    fn set(&mut self, name: &str, tensor: trainer_sdk::Tensor) -> Result<()> {
+        let tensor = scalar(name, from_sdk(&tensor))?;
+        self.put(name, Term::Ready(tensor));
+        Ok(())
+    }
+
+    fn offer(&mut self, name: &str, computation: Computation) -> Result<()> {
+        self.put(name, Term::Offered(Some(computation)));
+        Ok(())
+    }
+
+    fn remove(&mut self, name: &str) -> Result<()> {
+        let before = self.0.len();
+        self.0.retain(|(known, _)| known != name);
+        ensure!(self.0.len() < before, "there is no term `{name}` to remove; there are {}", self.names().join(", "));
+        Ok(())
+    }
+}
+
+fn scalar(name: &str, tensor: Tensor) -> Result<Tensor> {
+    ensure!(tensor.dim() == 0, "term `{name}` must be a scalar, not {:?}", tensor.size());
+    Ok(tensor)
+}
+
+fn find<'a>(fields: impl Iterator<Item = (&'a str, &'a Tensor)> + Clone, name: &str) -> Result<&'a Tensor> {
+    match fields.clone().find(|(known, _)| *known == name) {
+        Some((_, tensor)) => Ok(tensor),
+        None => bail!("there is no `{name}`; there are {}", fields.map(|(name, _)| name).collect::<Vec<_>>().join(", ")),
+    }
+}

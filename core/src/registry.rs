@@ -1,0 +1,210 @@
+//! What can take a socket, by kind and name: built-ins, then the components of loaded plugins. Nobody else asks where
+//! a component comes from.
+
+use std::{collections::BTreeMap, path::Path};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use serde_json::{Map, Value};
+use trainer_loader::{LossFactory, Plugin};
+use trainer_sdk::{
+    Augmentation, Loss, Scheduler,
+    component::{self, Maker},
+};
+
+use crate::near::near;
+
+/// Options of a component, by name.
+pub type Options = Map<String, Value>;
+
+/// One component that can be named in a run.
+pub struct Entry {
+    /// `augmentation`, `scheduler` or `loss`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// One sentence on what it does.
+    pub doc: String,
+    /// Keys that stand for one of its options.
+    pub aliases: BTreeMap<String, String>,
+    /// The plugin it belongs to; none for a built-in.
+    pub plugin: Option<String>,
+    schema: Value,
+    maker: AnyMaker,
+}
+
+enum AnyMaker {
+    BuiltIn(Maker),
+    Loss(LossFactory),
+}
+
+/// All components, and the plugins they came from.
+pub struct Registry {
+    entries: Vec<Entry>,
+    plugins: Vec<Plugin>,
+}
+
+impl Registry {
+    /// The built-ins alone.
+    #[must_use]
+    pub fn built_in() -> Self {
+        crate::torch::install();
+        let entry = |component: &&component::Component| Entry {
+            kind: component.maker.kind().into(),
+            name: component.name.into(),
+            doc: component.doc.into(),
+            aliases: component.aliases.iter().map(|&(key, option)| (key.into(), option.into())).collect(),
+            plugin: None,
+            schema: (component.schema)(),
+            maker: AnyMaker::BuiltIn(component.maker),
+        };
+        Self { entries: component::all().iter().map(entry).collect(), plugins: Vec::new() }
+    }
+
+    /// Loads a plugin file and adds its components; the file found for `name` is added once however often it is named.
+    /// Returns the plugin.
+    ///
+    /// # Errors
+    /// Why the file was refused, or that it provides a name that is taken.
+    pub fn load(&mut self, name: &Path) -> Result<&Plugin> {
+        let path = trainer_loader::resolve(name, &trainer_loader::search_path())?;
+        if let Some(known) = self.plugins.iter().position(|plugin| plugin.path == path) {
+            return Ok(&self.plugins[known]);
+        }
+        crate::torch::install();
+        let plugin = trainer_loader::load(&path)?;
+        for component in &plugin.components {
+            let entry = &component.entry;
+            if let Some(taken) = self.find(&entry.kind, &entry.name) {
+                let owner = taken.plugin.as_deref().map_or("the trainer itself".into(), |id| format!("plugin {id}"));
+                bail!(
+                    "plugin {} provides {} `{}`, which {owner} provides already; load only one of them",
+                    path.display(),
+                    entry.kind,
+                    entry.name
+                );
+            }
+            self.entries.push(Entry {
+                kind: entry.kind.clone(),
+                name: entry.name.clone(),
+                doc: entry.doc.clone(),
+                aliases: entry.aliases.clone(),
+                plugin: Some(plugin.manifest.id.clone()),
+                schema: component.schema.clone(),
+                maker: AnyMaker::Loss(component.factory.clone()),
+            });
+        }
+        self.plugins.push(plugin);
+        Ok(self.plugins.last().expect("just pushed"))
+    }
+
+    /// The plugins, in the order they were loaded.
+    #[must_use]
+    pub fn plugins(&self) -> &[Plugin] {
+        &self.plugins
+    }
+
+    /// All components, built-ins first.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The component of that kind and name.
+    #[must_use]
+    pub fn find(&self, kind: &str, name: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.kind == kind && entry.name == name)
+    }
+
+    fn known(&self, kind: &str, name: &str) -> Result<&Entry> {
+        let names = || self.entries.iter().filter(|entry| entry.kind == kind).map(|entry| entry.name.as_str());
+        self.find(kind, name).ok_or_else(|| {
+            anyhow!("unknown {kind} `{name}`{}; known are {}", near(name, names()), names().collect::<Vec<_>>().join(", "))
+        })
+    }
+
+    /// Checks options against the component's schema and fills in its defaults.
+    ///
+    /// # Errors
+    /// If there is no such component, or an option is unknown, of the wrong type or out of range; the message names
+    /// the option.
+    pub fn effective(&self, kind: &str, name: &str, options: &Options) -> Result<Options> {
+        self.known(kind, name)?.effective(options)
+    }
+
+    /// Makes a loss.
+    ///
+    /// # Errors
+    /// If there is none of that name or it refuses the options (JSON).
+    pub fn loss(&self, name: &str, options: &str) -> Result<Box<dyn Loss>> {
+        match &self.known("loss", name)?.maker {
+            AnyMaker::BuiltIn(Maker::Loss(make)) => make(options),
+            AnyMaker::Loss(factory) => factory.make(options),
+            AnyMaker::BuiltIn(_) => Err(anyhow!("`{name}` is no loss")),
+        }
+        .with_context(|| format!("loss {name}"))
+    }
+
+    /// Makes an augmentation.
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss).
+    pub fn augmentation(&self, name: &str, options: &str) -> Result<Box<dyn Augmentation>> {
+        match &self.known("augmentation", name)?.maker {
+            AnyMaker::BuiltIn(Maker::Augmentation(make)) => make(options),
+            _ => Err(anyhow!("`{name}` is no augmentation")),
+        }
+        .with_context(|| format!("augmentation {name}"))
+    }
+
+    /// Makes a scheduler.
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss).
+    pub fn scheduler(&self, name: &str, options: &str) -> Result<Box<dyn Scheduler>> {
+        match &self.known("scheduler", name)?.maker {
+            AnyMaker::BuiltIn(Maker::Scheduler(make)) => make(options),
+            _ => Err(anyhow!("`{name}` is no scheduler")),
+        }
+        .with_context(|| format!("scheduler {name}"))
+    }
+}
+
+impl Entry {
+    /// The names of its options.
+    pub fn options(&self) -> impl Iterator<Item = &str> {
+        self.properties().into_iter().flat_map(|map| map.keys().map(String::as_str))
+    }
+
+    fn properties(&self) -> Option<&Options> {
+        self.schema.get("properties")?.as_object()
+    }
+
+    fn effective(&self, given: &Options) -> Result<Options> {
+        let place = |option: &str| format!("{}.{option}", self.name);
+        for option in given.keys() {
+            if !self.options().any(|known| known == option) {
+                let known = self.options().collect::<Vec<_>>().join(", ");
+                bail!(
+                    "unknown option `{}`{}; {} {} has {}",
+                    place(option),
+                    near(option, self.options()),
+                    self.kind,
+                    self.name,
+                    if known.is_empty() { "no options" } else { &known }
+                );
+            }
+        }
+        let validator = jsonschema::validator_for(&self.schema)
+            .map_err(|reason| anyhow!("the option schema of {} {} is not valid: {reason}", self.kind, self.name))?;
+        if let Some(error) = validator.iter_errors(&Value::Object(given.clone())).next() {
+            bail!("option `{}`: {error}", place(error.instance_path().as_str().trim_start_matches('/')));
+        }
+        let mut options = Options::new();
+        for (option, schema) in self.properties().into_iter().flatten() {
+            if let Some(value) = given.get(option).or_else(|| schema.get("default")) {
+                options.insert(option.clone(), value.clone());
+            }
+        }
+        Ok(options)
+    }
+}
