@@ -1,8 +1,46 @@
-//! stub
-pub mod near;
+//! Trainer trains YOLOv12 detectors; augmentation, schedule, loss and export are plugins.
+//!
+//! A run is one line of stages, each a room of this crate; sockets (⊙) sit on the line, and built-ins take them by the
+//! same traits as plugins do:
+//!
+//! ```text
+//! dataset → augment → batch → model → loss → backward → optimizer → ema → validate → checkpoint
+//!              ⊙Augmentation            ⊙Loss            ⊙Scheduler
+//! ```
+//!
+//! [`train`] is the page to read first.
+
+pub mod cli;
+pub mod config;
+mod near;
+pub mod settings;
+
+pub mod device;
 pub mod registry;
 pub mod torch;
+
+pub mod run;
+pub mod train;
+
+pub mod data;
+
+pub mod augment;
+
+pub mod batch;
 
 pub mod model;
 
 pub mod loss;
+mod means;
+
+pub mod accumulate;
+pub mod optimizer;
+pub mod schedule;
+
+pub mod ema;
+
+pub mod validate;
+
+pub mod checkpoint;
+pub mod report;
+mod run_dir;

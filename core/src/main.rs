@@ -1,2 +1,5 @@
-//! stub
-fn main() {}
+//! The `trainer` command.
+
+fn main() -> std::process::ExitCode {
+    trainer::cli::main()
+}

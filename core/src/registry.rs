@@ -201,7 +201,7 @@ impl Entry {
         }
         let mut options = Options::new();
         for (option, schema) in self.properties().into_iter().flatten() {
-            if let Some(value) = given.get(option).or_else(|| schema.get("default")) {
+            if let Some(value) = given.get(option).or_else(|| schema.get("default")).filter(|value| !value.is_null()) {
                 options.insert(option.clone(), value.clone());
             }
         }

@@ -71,7 +71,8 @@ fn parse<T: DeserializeOwned>(json: &str) -> Result<T> {
 /// The JSON Schema of an options struct.
 #[must_use]
 pub fn schema_of<T: JsonSchema>() -> serde_json::Value {
-    schemars::schema_for!(T).to_value()
+    let settings = schemars::generate::SchemaSettings::default().with(|settings| settings.inline_subschemas = true);
+    settings.into_generator().into_root_schema_for::<T>().to_value()
 }
 
 /// All components of this binary (a plugin sees its own, the trainer its built-ins), sorted by kind and name.

@@ -190,7 +190,7 @@ impl<const N: usize> Exported<N> {
     const LOSS_TABLE: LossTable = LossTable { create: Self::create_loss, destroy, targets, terms, save, load };
 
     unsafe extern "C" fn create_loss(options: Str, instance: *mut Opaque, error: Sink) -> Status {
-        guarded(error, || {
+        let status = guarded(error, || {
             let Maker::Loss(make) = Self::component().maker else { return Err(anyhow!("not a loss")) };
             // SAFETY: the options live for the call; `instance` is the host's to be written.
             unsafe {
@@ -198,7 +198,8 @@ impl<const N: usize> Exported<N> {
                 *instance = Box::into_raw(Box::new(Instance { loss, poisoned: false })).cast();
             }
             Ok(())
-        })
+        });
+        if status == Status::FAILED { Status::OPTIONS } else { status }
     }
 
     fn factory() -> Factory {

@@ -53,7 +53,7 @@ pub use rng::Rng;
 pub use scheduler::{Progress, Rates, Scheduler, schedule};
 pub use tensor::{Arg, Dtype, Tensor};
 pub use trainer_abi as abi;
-pub use trainer_image::{Bbox, Image, Matrix, Object, Sample, Size};
+pub use trainer_image::{Bbox, HsvGains, Image, Matrix, Object, Sample, Size};
 
 #[doc(hidden)]
 pub use {constcat, inventory};

@@ -79,3 +79,15 @@ pub enum LoadError {
         reason: String,
     },
 }
+
+/// A plugin that was loaded and then failed (exit code 2).
+#[derive(Debug, Error)]
+#[error("plugin {plugin} failed in `{entry}`: {reason}")]
+pub struct PluginFailure {
+    /// The component's name.
+    pub plugin: String,
+    /// The function that failed.
+    pub entry: &'static str,
+    /// The plugin's own words, with the place where it panicked.
+    pub reason: String,
+}

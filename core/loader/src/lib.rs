@@ -11,7 +11,7 @@ use std::{fs, path::Path, path::PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-pub use error::LoadError;
+pub use error::{LoadError, PluginFailure};
 pub use loss::LossFactory;
 pub use manifest::{ComponentEntry, Manifest};
 pub use resolve::{resolve, search_path};
@@ -49,4 +49,16 @@ pub fn load(path: &Path) -> Result<Plugin, LoadError> {
     let manifest = Manifest::read(path, &bytes)?;
     let components = open::open(path, &manifest)?;
     Ok(Plugin { path: path.into(), sha256, manifest, components })
+}
+
+/// A plugin file in the search path whose manifest claims `key` as an alias. Runs no code of any plugin.
+#[must_use]
+pub fn find_alias(key: &str) -> Option<PathBuf> {
+    let files = search_path().into_iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten().flatten();
+    let mut libraries: Vec<PathBuf> = files.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "so")).collect();
+    libraries.sort();
+    libraries.into_iter().find(|path| {
+        let manifest = fs::read(path).ok().and_then(|bytes| Manifest::read(path, &bytes).ok());
+        manifest.is_some_and(|m| m.components.iter().any(|component| component.aliases.contains_key(key)))
+    })
 }

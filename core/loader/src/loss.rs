@@ -6,6 +6,8 @@ use anyhow::{Result, bail};
 use trainer_abi::{self as abi, LossTable, Opaque, Sink, Status, Str};
 use trainer_sdk::{Loss, LossContext, Predictions, Targets, Terms};
 
+use crate::PluginFailure;
+
 /// Makes instances of one loss.
 #[derive(Clone)]
 pub struct LossFactory {
@@ -45,7 +47,7 @@ unsafe impl Send for LoadedLoss {}
 
 impl LoadedLoss {
     /// Calls one function of the table, with a place for its error.
-    fn call(&self, entry: &str, f: impl FnOnce(&LossTable, Sink) -> Status) -> Result<()> {
+    fn call(&self, entry: &'static str, f: impl FnOnce(&LossTable, Sink) -> Status) -> Result<()> {
         let mut error = Vec::new();
         let status = f(self.table, Sink::to(&mut error));
         check(&self.name, entry, status, &error)
@@ -94,11 +96,13 @@ impl Drop for LoadedLoss {
     }
 }
 
-fn check(name: &str, entry: &str, status: Status, error: &[u8]) -> Result<()> {
-    if status != Status::OK {
-        bail!("plugin {name} failed in `{entry}`: {}", String::from_utf8_lossy(error));
+fn check(name: &str, entry: &'static str, status: Status, error: &[u8]) -> Result<()> {
+    let reason = String::from_utf8_lossy(error).into_owned();
+    match status {
+        Status::OK => Ok(()),
+        Status::OPTIONS => bail!("plugin {name} refuses its options: {reason}"),
+        _ => Err(PluginFailure { plugin: name.to_owned(), entry, reason }.into()),
     }
-    Ok(())
 }
 
 fn raw_context(cx: &LossContext) -> abi::LossContext {

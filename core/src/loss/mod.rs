@@ -48,6 +48,17 @@ pub struct LossValues {
     pub terms: Vec<(String, Tensor)>,
 }
 
+impl LossValues {
+    /// The terms as numbers; waits for the device.
+    ///
+    /// # Errors
+    /// If one is not finite: the message shows all of them.
+    pub fn values(&self) -> Result<Vec<(String, f64)>> {
+        let value = |(name, term): &(String, Tensor)| Ok((name.clone(), f64::try_from(term)?));
+        crate::means::finite(self.terms.iter().map(value).collect::<Result<_>>()?)
+    }
+}
+
 impl LossChain {
     /// A chain of named links; a term without a gain counts once.
     #[must_use]

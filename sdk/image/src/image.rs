@@ -48,7 +48,7 @@ impl Image {
     /// If there are not width * height * 3 of them, or none at all.
     pub fn rgb(size: Size, pixels: Vec<u8>) -> Result<Self> {
         let Size { width, height } = size;
-        let wanted = size.area() * Self::CHANNELS;
+        let wanted = size.area().saturating_mul(Self::CHANNELS);
         ensure!(pixels.len() == wanted, "an RGB image of {width}x{height} has {wanted} bytes, got {}", pixels.len());
         ensure!(wanted > 0, "an image of {width}x{height} has no pixels");
         Ok(Self { size, pixels })

@@ -1,0 +1,151 @@
+//! Perspective: turns, scales, slants, tilts and moves a sample at random, onto a canvas of the input size.
+
+use anyhow::Result;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use trainer_sdk::{AugmentContext, Augmentation, Bbox, Matrix, Object, Rng, Sample, Size};
+
+use super::letterbox::letterbox;
+
+/// Takes a mosaic's double canvas, or any other sample letterboxed, to the network's input size.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Perspective {
+    /// Turns by up to so many degrees either way.
+    #[schemars(range(min = 0.0, max = 180.0))]
+    pub degrees: f64,
+    /// Moves the centre by up to this share of the input size, along x and along y.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub translate: f64,
+    /// Scales by a factor in [1 - scale, 1 + scale].
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub scale: f64,
+    /// Slants by up to so many degrees, along x and along y.
+    #[schemars(range(min = 0.0, max = 89.0))]
+    pub shear: f64,
+    /// Tilts: points are divided by 1 + a x + b y, with a and b up to this, in 1/pixel.
+    #[schemars(range(min = 0.0, max = 0.01))]
+    pub perspective: f64,
+}
+
+impl Default for Perspective {
+    fn default() -> Self {
+        Self { degrees: 0.0, translate: 0.1, scale: 0.5, shear: 0.0, perspective: 0.0 }
+    }
+}
+
+impl Augmentation for Perspective {
+    fn apply(&self, sample: &mut Sample, _: &mut [Sample], cx: &mut AugmentContext) -> Result<()> {
+        if sample.size() != Size::square(2 * cx.imgsz) {
+            letterbox(sample, cx.imgsz);
+        }
+        let scale = cx.rng.uniform(1.0 - self.scale, 1.0 + self.scale);
+        let matrix = self.matrix(scale, sample.size(), cx.imgsz, cx.rng);
+        let before: Vec<_> = sample.objects.iter().map(Before::of).collect();
+        sample.warp(&matrix, Size::square(cx.imgsz));
+        let mut before = before.iter();
+        sample.objects.retain(|object| before.next().is_some_and(|before| before.leaves(&object.bbox, scale)));
+        Ok(())
+    }
+}
+
+impl Perspective {
+    /// About the centre of a canvas of `from`: tilt, scale, turn, slant; then to a random place on the output.
+    fn matrix(&self, scale: f64, from: Size, imgsz: u32, rng: &mut Rng) -> Matrix {
+        let mut within = |bound: f64| rng.uniform(-bound, bound);
+        let [tilt_x, tilt_y] = [within(self.perspective), within(self.perspective)];
+        let degrees = within(self.degrees);
+        let [slant_x, slant_y] = [within(self.shear), within(self.shear)].map(|angle| angle.to_radians().tan());
+        let [x, y] = [within(self.translate), within(self.translate)].map(|shift| (0.5 + shift) * f64::from(imgsz));
+        Matrix::translate(-0.5 * f64::from(from.width), -0.5 * f64::from(from.height))
+            .then(&Matrix::perspective(tilt_x, tilt_y))
+            .then(&Matrix::rotate(degrees))
+            .then(&Matrix::scale(scale, scale))
+            .then(&Matrix::shear(slant_x, slant_y))
+            .then(&Matrix::translate(x, y))
+    }
+}
+
+/// What the filter of objects needs of an object as it was before the warp.
+struct Before {
+    area: f32,
+    has_outline: bool,
+}
+
+impl Before {
+    fn of(object: &Object) -> Self {
+        Self { area: object.bbox.area(), has_outline: !object.polygon.is_empty() }
+    }
+
+    /// Whether what is left is worth learning: sides above 2 px and at most 100 times each other, and more than a tenth
+    /// of the scaled area, or a hundredth with an outline, whose box is tight.
+    fn leaves(&self, after: &Bbox, scale: f64) -> bool {
+        let (width, height) = (after.width(), after.height());
+        let least_share = if self.has_outline { 0.01 } else { 0.1 };
+        let scaled_area = f64::from(self.area) * scale * scale;
+        let aspect = (width / height).max(height / width);
+        width > 2.0 && height > 2.0 && aspect < 100.0 && f64::from(after.area()) > least_share * scaled_area
+    }
+}
+
+trainer_sdk::component! {
+    augmentation "perspective" "turns, scales, slants, tilts and moves samples": Perspective,
+        alias "degrees" = "degrees", alias "translate" = "translate", alias "scale" = "scale",
+        alias "shear" = "shear", alias "perspective" = "perspective"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::augment::testing::{IMGSZ, apply, sample};
+
+    const STILL: Perspective = Perspective { degrees: 0.0, translate: 0.0, scale: 0.0, shear: 0.0, perspective: 0.0 };
+
+    #[test]
+    fn without_a_mosaic_the_picture_is_letterboxed() {
+        let still = apply(&STILL, sample(64, 48), &mut []);
+        assert_eq!(still.size(), Size::square(IMGSZ));
+        assert_eq!(*still.from_original(), Matrix::translate(0.0, 8.0));
+        let mut letterboxed = sample(64, 48);
+        letterbox(&mut letterboxed, IMGSZ);
+        assert_eq!(still.render(), letterboxed.render());
+    }
+
+    #[test]
+    fn of_a_double_canvas_the_middle_is_seen() {
+        let mut double = sample(64, 48);
+        double.warp(&Matrix::translate(32.0, 40.0), Size::square(2 * IMGSZ));
+        let middle = apply(&STILL, double, &mut []);
+        assert_eq!(*middle.from_original(), Matrix::translate(0.0, 8.0));
+        assert_eq!(middle.size(), Size::square(IMGSZ));
+    }
+
+    #[test]
+    fn draws_stay_in_their_ranges() {
+        let bounds = Perspective { translate: 0.2, scale: 0.5, ..STILL };
+        for seed in 0..200 {
+            let mut rng = Rng::from_key(&[seed]);
+            let Matrix([[a, _, _], [_, b, _], _]) = bounds.matrix(0.7, Size::square(128), 64, &mut rng);
+            assert_eq!([a, b], [0.7, 0.7]);
+            let mut rng = Rng::from_key(&[seed]);
+            let [x, y] = bounds.matrix(0.7, Size::square(128), 64, &mut rng).apply([64.0, 64.0]);
+            assert!((19.2..=44.8).contains(&x) && (19.2..=44.8).contains(&y), "{x} {y}");
+        }
+        let slanted = Perspective { degrees: 30.0, shear: 20.0, perspective: 1e-3, ..STILL };
+        let tilted = slanted.matrix(1.0, Size::square(128), 64, &mut Rng::from_key(&[1]));
+        let [x, y] = tilted.apply([64.0, 64.0]);
+        assert!((x - 32.0).abs() < 1e-9 && (y - 32.0).abs() < 1e-9, "the centre stays: {x} {y}");
+    }
+
+    #[test]
+    fn what_is_too_small_is_dropped() {
+        let plain = Before { area: 1000.0, has_outline: false };
+        let outlined = Before { area: 1000.0, has_outline: true };
+        let rest = Bbox::new(0.0, 0.0, 10.0, 9.0); // 90 of 1000
+        assert!(!plain.leaves(&rest, 1.0) && outlined.leaves(&rest, 1.0));
+        assert!(plain.leaves(&rest, 0.9), "the area scales, too: 90 of 810");
+        assert!(!outlined.leaves(&Bbox::new(0.0, 0.0, 300.0, 2.0), 1.0));
+        assert!(!plain.leaves(&Bbox::new(0.0, 0.0, 300.0, 3.0), 1.0));
+        assert!(!plain.leaves(&Bbox::default(), 1.0));
+    }
+}

@@ -1,0 +1,166 @@
+//! The command line: `trainer [verb] [key=value …] [--config run.toml] [--plugin FILE]…`. No verb means train.
+
+mod commands;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{Result, bail};
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+use trainer_loader::{LoadError, PluginFailure};
+
+use crate::{report::print_line, settings::Request};
+
+/// Trains YOLOv12 detectors; augmentation, schedule, loss and export are plugins.
+#[derive(Parser)]
+#[command(name = "trainer", version, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const AFTER_HELP: &str = "\
+Keys are those that YOLO users know, as `key=value` or `--key value`; options of components have a dot.
+
+  trainer                                        train on the built-in demo data
+  trainer data=data.yaml model=yolo12n imgsz=640 epochs=100 batch=16
+  trainer data=data.yaml --plugin label_smooth.so label_smooth.epsilon=0.1
+  trainer val weights=runs/train/train/weights/best.safetensors data=data.yaml
+  trainer info model=yolo12n
+
+Exit codes: 0 done, 1 a mistake in what was asked for, 2 a plugin was refused or failed, 4 an internal error.";
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Train a detector (the default)
+    Train(RunArgs),
+    /// Score weights on the validation images
+    Val(RunArgs),
+    /// Show a model's size: parameters, operations, layers
+    Info(RunArgs),
+    /// Make the demo data and say where it is
+    Demo,
+}
+
+#[derive(Args)]
+struct RunArgs {
+    /// Settings such as epochs=100
+    #[arg(value_name = "KEY=VALUE")]
+    keys: Vec<String>,
+    /// Run file (TOML or YAML)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Plugin that joins the run; may be repeated
+    #[arg(long, value_name = "FILE")]
+    plugin: Vec<PathBuf>,
+    /// Print one JSON document on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// Verbs, and the flags that are not keys, as clap knows them.
+const VERBS: [&str; 5] = ["train", "val", "info", "demo", "help"];
+const FLAGS: [&str; 7] = ["--config", "--plugin", "--json", "--help", "-h", "--version", "-V"];
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_env("TRAINER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).without_time().init();
+    std::panic::set_hook(Box::new(|info| {
+        print_line(&format!("error: internal: {info}\nThis is a defect of the trainer; please report it with the command you ran."));
+    }));
+    let words = normalise(std::env::args().collect());
+    let cli = match Cli::try_parse_from(words) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 1 } else { 0 });
+        }
+    };
+    match std::panic::catch_unwind(|| run(cli)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            print_line(&format!("error: {error:#}"));
+            ExitCode::from(exit_code(&error))
+        }
+        Err(_) => ExitCode::from(4),
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    match cli.verb {
+        Verb::Train(args) => commands::train(&request(&args)?, args.json),
+        Verb::Val(args) => commands::val(&request(&args)?, args.json),
+        Verb::Info(args) => commands::info(&request(&args)?, args.json),
+        Verb::Demo => commands::demo(),
+    }
+}
+
+/// 2 for a plugin that was refused or failed, 4 for libtorch's own errors, 1 for what the user can mend.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let is = |f: fn(&(dyn std::error::Error + 'static)) -> bool| error.chain().any(f);
+    if is(|cause| cause.is::<LoadError>() || cause.is::<PluginFailure>()) {
+        2
+    } else if is(|cause| cause.is::<tch::TchError>()) {
+        4
+    } else {
+        1
+    }
+}
+
+fn request(args: &RunArgs) -> Result<Request> {
+    let key = |word: &String| match word.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => bail!("`{word}` is neither a verb nor key=value; `trainer --help` shows both"),
+    };
+    let keys = args.keys.iter().map(key).collect::<Result<_>>()?;
+    Ok(Request { file: args.config.clone(), plugins: args.plugin.clone(), keys })
+}
+
+/// Puts in the verb that was left out, and turns `--key value` and `--key=value` into `key=value`.
+fn normalise(words: Vec<String>) -> Vec<String> {
+    let mut words = words.into_iter();
+    let mut out: Vec<String> = words.next().into_iter().collect();
+    let rest: Vec<String> = words.collect();
+    let is_flag = |word: &str| FLAGS.contains(&word.split('=').next().unwrap_or(word));
+    let asks_for_help = rest.first().is_some_and(|word| ["--help", "-h", "--version", "-V"].contains(&word.as_str()));
+    if !asks_for_help && !rest.first().is_some_and(|word| VERBS.contains(&word.as_str())) {
+        out.push("train".into());
+    }
+    let mut rest = rest.into_iter();
+    while let Some(word) = rest.next() {
+        match word.strip_prefix("--") {
+            _ if is_flag(&word) => {
+                let takes_value = (word == "--config" || word == "--plugin").then(|| rest.next()).flatten();
+                out.push(word);
+                out.extend(takes_value);
+            }
+            Some(key) if key.contains('=') => out.push(key.to_owned()),
+            Some(key) if !key.is_empty() => {
+                let value = rest.next();
+                out.push(value.map_or_else(|| key.to_owned(), |value| format!("{key}={value}")));
+            }
+            _ => out.push(word),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::normalise;
+
+    fn words(line: &str) -> String {
+        normalise(line.split(' ').map(str::to_owned).collect()).join(" ")
+    }
+
+    #[test]
+    fn keys_flags_and_verbs_may_be_mixed() {
+        assert_eq!(words("trainer data=x.yaml --epochs 3"), "trainer train data=x.yaml epochs=3");
+        assert_eq!(words("trainer val --weights=a --json"), "trainer val weights=a --json");
+        assert_eq!(words("trainer --plugin a.so lr0=1"), "trainer train --plugin a.so lr0=1");
+        assert_eq!(words("trainer --plugin=a.so"), "trainer train --plugin=a.so");
+        assert_eq!(words("trainer --help"), "trainer --help");
+    }
+}

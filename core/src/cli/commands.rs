@@ -1,0 +1,169 @@
+//! What the verbs do.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+
+use crate::{
+    checkpoint,
+    config::RunConfig,
+    data::{DataYaml, Dataset, Split, demo},
+    device,
+    model::{Scale, Survey, Yolo12},
+    registry::Registry,
+    report::{print_line, print_result},
+    settings::{self, Request},
+    validate::{self, nms::NmsOptions},
+};
+
+/// Trains, and says where the results are.
+pub(super) fn train(request: &Request, json: bool) -> Result<()> {
+    let (config, registry) = resolve(request)?;
+    let summary = crate::train::train(&config, &registry)?;
+    let weights = summary.dir.join("weights/best.safetensors");
+    if json {
+        let document = json!({
+            "dir": summary.dir, "weights": weights, "best_epoch": summary.best_epoch,
+            "map50": summary.map50, "map50_95": summary.map50_95, "seconds": summary.seconds,
+        });
+        print_result(&document.to_string());
+    } else {
+        print_line(&format!(
+            "trained in {:.0} s; best epoch {}: mAP50 {:.4}, mAP50-95 {:.4}",
+            summary.seconds, summary.best_epoch, summary.map50, summary.map50_95
+        ));
+        print_result(&weights.display().to_string());
+    }
+    Ok(())
+}
+
+/// Scores weights; writes the detections as COCO results where `save_json` is asked for.
+pub(super) fn val(request: &Request, json: bool) -> Result<()> {
+    let mut request = Request { file: request.file.clone(), plugins: Vec::new(), keys: request.keys.clone() };
+    let save = take(&mut request, "save_json");
+    let (mut config, _) = resolve(&request)?;
+    let weights = config.model.weights.clone().context("give the weights to score: weights=FILE.safetensors")?;
+    let (network, card) = checkpoint::load(&weights, device::parse(&config.train.device)?)?;
+    if !request.keys.iter().any(|(key, _)| key == "imgsz") {
+        config.model.imgsz = card.imgsz;
+    }
+    let dataset = dataset(&config)?;
+    anyhow::ensure!(
+        dataset.names.len() == card.names.len(),
+        "the weights know {} classes, the data has {}",
+        card.names.len(),
+        dataset.names.len()
+    );
+    let RunConfig { val, train, model, data, .. } = &config;
+    let names = dataset.names.clone();
+    let loader = validate::loader(dataset.into(), train.batch, model.imgsz, data.workers);
+    let options = NmsOptions { conf: val.conf, iou: val.iou, max_det: val.max_det, ..NmsOptions::val() };
+    let outcome = validate::validate(&network, &loader, &options, None)?;
+    for (path, reason) in &outcome.skipped {
+        tracing::warn!("image {} left out: {reason}", path.display());
+    }
+    if let Some(path) = save {
+        let rows = serde_json::to_vec(&validate::coco_rows(&outcome.detections))?;
+        checkpoint::write(Path::new(&path), &rows)?;
+    }
+    let figures = &outcome.figures;
+    if json {
+        let class = |c: &crate::validate::ap::ClassFigures| {
+            json!({
+                "name": names[c.class as usize], "images": c.images, "instances": c.instances,
+                "precision": c.precision, "recall": c.recall, "map50": c.ap[0], "map50_95": c.ap50_95(),
+            })
+        };
+        let document = json!({
+            "images": figures.images, "instances": figures.instances,
+            "precision": figures.precision, "recall": figures.recall,
+            "map50": figures.map50, "map50_95": figures.map50_95,
+            "classes": figures.classes.iter().map(class).collect::<Vec<_>>(), "seconds": outcome.seconds,
+        });
+        print_result(&document.to_string());
+        return Ok(());
+    }
+    print_result(&format!("{:<16} {:>7} {:>9} {:>7} {:>7} {:>7} {:>9}", "class", "images", "instances", "P", "R", "mAP50", "mAP50-95"));
+    let row = |name: &str, images, instances, figures: [f64; 4]| {
+        let [p, r, map50, map] = figures;
+        print_result(&format!("{name:<16} {images:>7} {instances:>9} {p:>7.3} {r:>7.3} {map50:>7.4} {map:>9.4}"));
+    };
+    row("all", figures.images, figures.instances, [figures.precision, figures.recall, figures.map50, figures.map50_95]);
+    for class in &figures.classes {
+        let name = &names[class.class as usize];
+        row(name, class.images, class.instances, [class.precision, class.recall, class.ap[0], class.ap50_95()]);
+    }
+    Ok(())
+}
+
+/// Shows a model's size; with `data=`, for that data's classes, else for the 80 of COCO.
+pub(super) fn info(request: &Request, json: bool) -> Result<()> {
+    const COCO_CLASSES: i64 = 80;
+    let (config, _) = resolve(request)?;
+    let num_classes = match &config.data.path {
+        Some(path) => DataYaml::read(path)?.names.len() as i64,
+        None => COCO_CLASSES,
+    };
+    let imgsz = if request.keys.iter().any(|(key, _)| key == "imgsz") { i64::from(config.model.imgsz) } else { 640 };
+    let network = Yolo12::new(config.model.name.parse::<Scale>()?, num_classes);
+    let survey = Survey::of(&network, imgsz, imgsz)?;
+    let trained = survey.parameters();
+    if json {
+        let stage = |stage: &crate::model::StageSummary| {
+            json!({ "name": stage.name, "parameters": stage.parameters, "output": stage.output })
+        };
+        let document = json!({
+            "model": network.name, "classes": num_classes, "imgsz": imgsz, "parameters": trained,
+            "gflops": { "convolutions": survey.conv_gflops(), "attention": survey.attention_gflops() },
+            "strides": crate::model::STRIDES, "layers": survey.stages.iter().map(stage).collect::<Vec<_>>(),
+        });
+        print_result(&document.to_string());
+        return Ok(());
+    }
+    print_result(&format!("{:<10} {:>12}  {}", "layer", "parameters", "output"));
+    for stage in &survey.stages {
+        let (channels, height, width) = stage.output;
+        print_result(&format!("{:<10} {:>12}  {channels} x {height} x {width}", stage.name, stage.parameters));
+    }
+    print_result(&format!(
+        "{} for {num_classes} classes at {imgsz} px: parameters {trained}, GFLOPs {:.2} (convolutions) + {:.2} (attention), strides {}",
+        network.name,
+        survey.conv_gflops(),
+        survey.attention_gflops(),
+        crate::model::STRIDES.map(|stride| stride.to_string()).join(" "),
+    ));
+    Ok(())
+}
+
+/// Makes the demo data.
+pub(super) fn demo() -> Result<()> {
+    let path = demo::cached()?;
+    print_line("the demo data is ready; `trainer` alone trains on it");
+    print_result(&path.display().to_string());
+    Ok(())
+}
+
+/// The resolved configuration and the components; a line for each plugin.
+fn resolve(request: &Request) -> Result<(RunConfig, Registry)> {
+    let mut registry = Registry::built_in();
+    let config = settings::resolve(request, &mut registry)?;
+    for plugin in registry.plugins() {
+        let manifest = &plugin.manifest;
+        tracing::info!("plugin {} {} sha256 {} {}", manifest.id, manifest.version, &plugin.sha256[..12], plugin.path.display());
+    }
+    Ok((config, registry))
+}
+
+fn dataset(config: &RunConfig) -> Result<Dataset> {
+    let yaml = DataYaml::read(&config.data.path.clone().map_or_else(demo::cached, Ok)?)?;
+    let dataset = Dataset::open(&yaml, Split::Val, 1.0, config.model.imgsz)?;
+    dataset.report.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    Ok(dataset)
+}
+
+/// Takes a key that belongs to one verb alone out of the request.
+fn take(request: &mut Request, key: &str) -> Option<String> {
+    let at = request.keys.iter().position(|(known, _)| known == key)?;
+    Some(request.keys.remove(at).1)
+}

@@ -1,0 +1,240 @@
+//! A run as configuration: sections in the order of the flow, and every default. The resolved form is saved as
+//! `run.toml` and alone reproduces the run.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::registry::Options;
+
+/// A whole run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunConfig {
+    /// Plugin files whose components may be named below.
+    pub plugins: Vec<PathBuf>,
+    /// Which images.
+    pub data: DataConfig,
+    /// The augmentations, in order.
+    pub augment: Vec<ComponentConfig>,
+    /// Which network.
+    pub model: ModelConfig,
+    /// The loss chain, in order.
+    pub loss: Vec<ComponentConfig>,
+    /// Which optimizer.
+    pub optimizer: OptimizerConfig,
+    /// The schedule of its rates.
+    pub schedule: ComponentConfig,
+    /// How long, how much at once, where to.
+    pub train: TrainConfig,
+    /// How detections are made and scored.
+    pub val: ValConfig,
+}
+
+/// A component by name, with its options.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ComponentConfig {
+    /// Its name.
+    #[serde(rename = "use")]
+    pub name: String,
+    /// Its options; those left out take their defaults.
+    #[serde(flatten)]
+    pub options: Options,
+}
+
+/// `[data]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataConfig {
+    /// The data.yaml; without one the demo data is made and used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// The share of the training images that is used, above 0 to 1.
+    pub fraction: f64,
+    /// Loader threads; 0 loads in the training thread. The result does not depend on it.
+    pub workers: usize,
+}
+
+/// `[model]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// `yolo12n` to `yolo12x`.
+    pub name: String,
+    /// Weights to start from (safetensors); without any, fresh ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
+    /// Side of the square input in pixels, a multiple of 32.
+    pub imgsz: u32,
+}
+
+/// `[optimizer]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// `auto`, `SGD` or `AdamW`.
+    pub name: String,
+    /// Learning rate; without one, the optimizer's own rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lr0: Option<f64>,
+    /// Momentum, or AdamW's first beta; without one, the optimizer's own rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub momentum: Option<f64>,
+    /// Decay of weights at the nominal batch.
+    pub weight_decay: f64,
+    /// Nominal batch: gradients of several batches are summed until so many images are seen.
+    pub nbs: usize,
+}
+
+/// `[train]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Times each image is seen.
+    pub epochs: usize,
+    /// Images at once.
+    pub batch: usize,
+    /// `cpu`.
+    pub device: String,
+    /// Decides weights, order and augmentation.
+    pub seed: u64,
+    /// Epochs without a better mAP50-95 after which training stops; 0 never stops.
+    pub patience: usize,
+    /// Factors of the loss terms.
+    pub gains: Gains,
+    /// Parent of the run's directory.
+    pub project: PathBuf,
+    /// Name of the run's directory; a number is added where it exists.
+    pub name: String,
+    /// Write into an existing directory.
+    pub exist_ok: bool,
+}
+
+/// Factors of the built-in loss terms.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Gains {
+    /// Of complete IoU.
+    #[serde(rename = "box")]
+    pub boxes: f64,
+    /// Of classification.
+    pub cls: f64,
+    /// Of the distance bins.
+    pub dfl: f64,
+    /// Of terms that plugins add; 1 for those left out.
+    #[serde(flatten)]
+    pub others: std::collections::BTreeMap<String, f64>,
+}
+
+/// `[val]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ValConfig {
+    /// Least confidence of a detection, 0 to 1.
+    pub conf: f32,
+    /// Overlap above which the weaker detection of a class goes, 0 to 1.
+    pub iou: f32,
+    /// Most detections an image.
+    pub max_det: usize,
+}
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        Self {
+            plugins: Vec::new(),
+            data: DataConfig::default(),
+            augment: ["mosaic", "perspective", "hsv", "flip"].map(ComponentConfig::named).to_vec(),
+            model: ModelConfig::default(),
+            loss: vec![ComponentConfig::named("detection")],
+            optimizer: OptimizerConfig::default(),
+            schedule: ComponentConfig::default(),
+            train: TrainConfig::default(),
+            val: ValConfig::default(),
+        }
+    }
+}
+
+impl RunConfig {
+    /// The defaults of a run on the demo data: small images and enough steps for two processor cores.
+    #[must_use]
+    pub fn demo() -> Self {
+        let mut config = Self::default();
+        config.model.imgsz = 160;
+        config.train.epochs = 40;
+        config.train.batch = 16;
+        config.optimizer.nbs = 16;
+        config
+    }
+}
+
+impl Gains {
+    /// All gains by the name of the term.
+    #[must_use]
+    pub fn by_name(&self) -> std::collections::BTreeMap<String, f64> {
+        let mut gains = self.others.clone();
+        gains.extend([("box", self.boxes), ("cls", self.cls), ("dfl", self.dfl)].map(|(n, g)| (n.to_owned(), g)));
+        gains
+    }
+}
+
+impl ComponentConfig {
+    /// A component with default options.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), options: Options::new() }
+    }
+}
+
+impl Default for ComponentConfig {
+    /// The default schedule.
+    fn default() -> Self {
+        Self::named("linear")
+    }
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self { path: None, fraction: 1.0, workers: cores.min(8) }
+    }
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self { name: "yolo12n".into(), weights: None, imgsz: 640 }
+    }
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self { name: "auto".into(), lr0: None, momentum: None, weight_decay: 5e-4, nbs: 64 }
+    }
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 100,
+            batch: 16,
+            device: "cpu".into(),
+            seed: 0,
+            patience: 100,
+            gains: Gains::default(),
+            project: "runs/train".into(),
+            name: "train".into(),
+            exist_ok: false,
+        }
+    }
+}
+
+impl Default for Gains {
+    fn default() -> Self {
+        Self { boxes: 7.5, cls: 0.5, dfl: 1.5, others: std::collections::BTreeMap::new() }
+    }
+}
+
+impl Default for ValConfig {
+    fn default() -> Self {
+        Self { conf: 0.001, iou: 0.7, max_det: 300 }
+    }
+}

@@ -1,0 +1,198 @@
+//! Tests of the loader on made-up pictures: order, equality over workers, bad pictures, panics, early ends.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, ensure};
+use trainer_sdk::{Bbox, Image};
+
+use super::*;
+use crate::augment::Stage;
+use crate::augment::{flip::Flip, hsv::Hsv, mosaic::Mosaic, perspective::Perspective};
+
+const IMGSZ: u32 = 32;
+
+/// Pictures of one grey each, with one object; some cannot be read, one panics.
+#[derive(Default)]
+struct Pictures {
+    len: usize,
+    unreadable: Vec<usize>,
+    panics: Option<usize>,
+    /// How often each was read.
+    loads: Vec<AtomicUsize>,
+}
+
+impl Pictures {
+    fn new(len: usize) -> Self {
+        Self { len, loads: (0..len).map(|_| AtomicUsize::new(0)).collect(), ..Self::default() }
+    }
+
+    fn loads(&self) -> Vec<usize> {
+        self.loads.iter().map(|count| count.load(Ordering::Relaxed)).collect()
+    }
+}
+
+impl Source for Pictures {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn load(&self, index: usize) -> Result<Sample> {
+        self.loads.get(index).context("no such picture")?.fetch_add(1, Ordering::Relaxed);
+        assert_ne!(self.panics, Some(index), "the picture bites");
+        ensure!(!self.unreadable.contains(&index), "torn");
+        let size = Size::new(32 - index as u32 % 5, 24);
+        let image = Image::rgb(size, vec![index as u8 * 7; size.area() * 3])?;
+        let mut sample = Sample::new(Arc::new(image), Size::new(size.width * 2, 48));
+        sample.id = index as u64;
+        sample.path = Path::new(&format!("{index}.png")).into();
+        sample.objects.push(Object::new(index as u32, Bbox::new(10.0, 10.0, 40.0, 40.0)));
+        Ok(sample)
+    }
+
+    fn path(&self, index: usize) -> PathBuf {
+        PathBuf::from(format!("{index}.png"))
+    }
+}
+
+fn pipeline() -> Pipeline {
+    let stage = |augmentation: Box<dyn trainer_sdk::Augmentation>| Stage { name: "test".to_owned(), augmentation };
+    let stages = vec![
+        stage(Box::new(Mosaic { p: 0.8, close: 1 })),
+        stage(Box::new(Perspective { degrees: 5.0, ..Perspective::default() })),
+        stage(Box::<Hsv>::default()),
+        stage(Box::<Flip>::default()),
+    ];
+    Pipeline { stages }
+}
+
+fn options(workers: usize) -> LoaderOptions {
+    LoaderOptions { batch: 4, imgsz: IMGSZ, epochs: 3, seed: 5, shuffle: true, workers, prefetch: 2 }
+}
+
+fn loader(pictures: &Arc<Pictures>, pipeline: Pipeline, options: LoaderOptions) -> Loader {
+    Loader::new(Arc::clone(pictures) as Arc<dyn Source>, pipeline, options)
+}
+
+fn ids(batches: &[RawBatch]) -> Vec<u64> {
+    batches.iter().flat_map(|batch| batch.samples.iter().map(|sample| sample.id)).collect()
+}
+
+#[test]
+fn batches_do_not_depend_on_the_workers() {
+    let pictures = Arc::new(Pictures { unreadable: vec![3, 8], ..Pictures::new(22) });
+    let run = |workers, epoch| {
+        let loader = loader(&pictures, pipeline(), options(workers));
+        loader.epoch(epoch).collect::<Result<Vec<_>>>().unwrap()
+    };
+    for epoch in [0, 2] {
+        let alone = run(0, epoch);
+        assert_eq!(alone.len(), 6);
+        for workers in [1, 2, 7] {
+            assert!(run(workers, epoch) == alone, "{workers} workers, epoch {epoch}");
+        }
+    }
+}
+
+#[test]
+fn every_epoch_has_an_order_of_its_own() {
+    let pictures = Arc::new(Pictures::new(10));
+    let order = |epoch, shuffle| {
+        let loader = loader(&pictures, Pipeline::default(), LoaderOptions { shuffle, ..options(2) });
+        let batches: Vec<_> = loader.epoch(epoch).collect::<Result<_>>().unwrap();
+        assert_eq!(batches.iter().map(|batch| batch.samples.len()).collect::<Vec<_>>(), [4, 4, 2]);
+        assert!(batches.iter().all(|batch| batch.pixels.len() == batch.samples.len() * 32 * 32 * 3));
+        ids(&batches)
+    };
+    assert_eq!(order(1, false), (0..10).collect::<Vec<_>>());
+    let (first, second) = (order(0, true), order(1, true));
+    assert_ne!(first, second);
+    assert_eq!(first, order(0, true));
+    let mut sorted = second;
+    sorted.sort_unstable();
+    assert_eq!(sorted, (0..10).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_epoch_can_be_entered_midway() {
+    let pictures = Arc::new(Pictures::new(22));
+    let loader = loader(&pictures, pipeline(), options(2));
+    let whole: Vec<_> = loader.epoch(1).collect::<Result<_>>().unwrap();
+    let rest: Vec<_> = loader.epoch_from(1, 4).collect::<Result<_>>().unwrap();
+    assert!(whole[4..] == rest);
+    assert_eq!(loader.epoch_from(1, 6).count(), 0);
+}
+
+#[test]
+fn objects_and_matrices_are_in_input_pixels() {
+    let pictures = Arc::new(Pictures::new(1));
+    let loader = loader(&pictures, Pipeline::default(), options(0));
+    let batch = loader.epoch(0).next().unwrap().unwrap();
+    // 64x48 in the file, 32x24 in the input, 4 rows of grey above
+    assert_eq!(batch.samples[0].original, Size::new(64, 48));
+    assert_eq!(batch.samples[0].to_input.apply([64.0, 48.0]), [32.0, 28.0]);
+    assert_eq!(batch.objects[0].object.bbox, Bbox::new(5.0, 9.0, 20.0, 24.0));
+    assert_eq!((batch.pixels[0], batch.pixels[32 * 4 * 3]), (114, 0));
+}
+
+#[test]
+fn unreadable_pictures_are_left_out_and_named() {
+    let pictures = Arc::new(Pictures { unreadable: vec![1, 4, 5, 6, 7], ..Pictures::new(10) });
+    for workers in [0, 2] {
+        let in_order = LoaderOptions { shuffle: false, ..options(workers) };
+        let batches: Vec<_> = loader(&pictures, pipeline(), in_order).epoch(0).collect::<Result<_>>().unwrap();
+        assert_eq!(ids(&batches), [0, 2, 3, 8, 9]);
+        assert_eq!(batches[0].skipped, [(PathBuf::from("1.png"), "torn".to_owned())]);
+        assert_eq!((batches[1].samples.len(), batches[1].skipped.len(), batches[1].pixels.len()), (0, 4, 0));
+    }
+}
+
+#[test]
+fn every_picture_is_read_once_an_epoch() {
+    for workers in [0, 2, 7] {
+        let pictures = Arc::new(Pictures { unreadable: vec![2], ..Pictures::new(50) });
+        let loader = loader(&pictures, pipeline(), LoaderOptions { batch: 2, ..options(workers) });
+        assert!(loader.epoch(0).all(|batch| batch.is_ok()));
+        assert_eq!(pictures.loads(), [1; 50], "{workers} workers");
+    }
+}
+
+#[test]
+fn a_panic_ends_the_epoch_with_the_name_of_the_sample() {
+    let pictures = Arc::new(Pictures { panics: Some(6), ..Pictures::new(30) });
+    for workers in [0, 1, 3] {
+        let in_order = LoaderOptions { shuffle: false, ..options(workers) };
+        let mut batches = loader(&pictures, Pipeline::default(), in_order).epoch(0);
+        assert!(batches.next().unwrap().is_ok());
+        let message = batches.next().unwrap().unwrap_err().to_string();
+        assert!(message.starts_with("loading 6.png panicked: assertion"), "{message}");
+        assert!(message.contains("the picture bites"));
+        assert!(batches.next().is_none());
+    }
+}
+
+#[test]
+fn a_batch_that_cannot_be_allocated_is_an_error() {
+    let pictures = Arc::new(Pictures::new(30));
+    let huge = LoaderOptions { imgsz: u32::MAX, ..options(2) };
+    let mut batches = loader(&pictures, Pipeline::default(), huge).epoch(0);
+    assert!(batches.next().unwrap().unwrap_err().to_string().contains("panicked"));
+    assert!(batches.next().is_none());
+}
+
+#[test]
+fn dropping_the_epoch_stops_the_threads() {
+    let pictures = Arc::new(Pictures::new(1000));
+    let loader = loader(&pictures, pipeline(), options(3));
+    let held = Arc::strong_count(&pictures);
+    let mut batches = loader.epoch(0);
+    assert!(batches.next().is_some());
+    drop(batches);
+    assert_eq!(Arc::strong_count(&pictures), held, "no thread is left");
+    assert!(pictures.loads().iter().sum::<usize>() <= 4 * (1 + 3 + 2), "one batch and those ahead of it");
+}
+
+#[test]
+fn without_samples_there_are_no_batches() {
+    let empty = Arc::new(Pictures::new(0));
+    assert_eq!(loader(&empty, pipeline(), options(2)).epoch(0).count(), 0);
+}

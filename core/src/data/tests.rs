@@ -1,0 +1,171 @@
+//! Data sets with every kind of fault, and real ones where they are at hand.
+
+use std::fs;
+
+use trainer_image::Bbox;
+
+use super::*;
+
+/// A folder with a data.yaml of two classes.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        folder.write("data.yaml", b"path: .\ntrain: images/train\nval: images/val\nnames: [cat, dog]\n");
+        folder
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        fs::write(self.path(name), bytes).unwrap();
+    }
+
+    /// An image of noise, 40 x 30 unless the name says otherwise.
+    fn image(&self, name: &str, width: u32, height: u32) {
+        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        let noise = |x: u32, y: u32| image::Rgb([(x * 7 + y * 13) as u8, (x * y) as u8, (x + y) as u8]);
+        image::RgbImage::from_fn(width, height, noise).save(self.path(name)).unwrap();
+    }
+
+    fn open(&self, split: Split) -> Result<Dataset> {
+        Dataset::open(&DataYaml::read(&self.path("data.yaml"))?, split, 1.0, 80)
+    }
+
+    /// The message of the error, with `~` for the folder.
+    fn message(&self, split: Split) -> String {
+        format!("{:#}", self.open(split).unwrap_err()).replace(self.0.path().to_str().unwrap(), "~")
+    }
+}
+
+#[test]
+fn samples_carry_scaled_objects() {
+    let folder = Folder::new();
+    folder.image("images/train/a.png", 40, 30);
+    folder.write("labels/train/a.txt", b"1 0.5 0.5 0.5 0.4\n0 0.25 0.1 0.75 0.1 0.75 0.9\n");
+    folder.image("images/train/b.png", 33, 47);
+    let data = folder.open(Split::Train).unwrap();
+    assert_eq!((data.len(), data.names.len(), data.records[0].size), (2, 2, Size::new(40, 30)));
+    assert_eq!(data.report.to_string(), "train: 2 images, 2 objects, 1 images without objects");
+    assert!(data.report.warnings().is_empty());
+
+    let sample = data.load(0).unwrap();
+    assert_eq!((sample.id, sample.size(), sample.original()), (0, Size::new(80, 60), Size::new(40, 30)));
+    assert_eq!(*sample.path, *folder.path("images/train/a.png"));
+    assert_eq!((sample.objects[0].class, sample.objects[0].bbox), (1, Bbox::new(20.0, 18.0, 60.0, 42.0)));
+    assert_eq!(sample.objects[1].bbox, Bbox::new(20.0, 6.0, 60.0, 54.0));
+    assert_eq!(sample.objects[1].polygon.len(), 3);
+
+    let sample = data.load(1).unwrap();
+    let (image, _) = decode::decode(&sample.path, 80).unwrap();
+    assert_eq!(sample.size(), image.size());
+    assert!(sample.render() == image.pixels(), "the decoded pixels reach the canvas as they are");
+    assert_eq!(data.load(2).unwrap_err().to_string(), "no image 2 in a data set of 2");
+    assert_eq!((data.path(1), data.path(2)), (folder.path("images/train/b.png"), PathBuf::new()));
+}
+
+#[test]
+fn fraction_keeps_the_first_part() {
+    let folder = Folder::new();
+    for name in ["c", "a", "b", "d", "e"] {
+        folder.image(&format!("images/val/{name}.png"), 40, 30);
+    }
+    let yaml = DataYaml::read(&folder.path("data.yaml")).unwrap();
+    let names = |fraction| -> String {
+        let data = Dataset::open(&yaml, Split::Val, fraction, 80).unwrap();
+        data.records.iter().map(|r| r.path.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!((names(1.0), names(0.4), names(0.001)), ("abcde".to_owned(), "ab".to_owned(), "a".to_owned()));
+    for wrong in [0.0, -1.0, 1.5, f64::NAN] {
+        let message = Dataset::open(&yaml, Split::Val, wrong, 80).unwrap_err().to_string();
+        assert_eq!(message, format!("fraction {wrong} is not above 0 and at most 1"));
+    }
+}
+
+#[test]
+fn unreadable_images_are_left_out_and_named() {
+    let folder = Folder::new();
+    folder.image("images/train/a.png", 40, 30);
+    folder.write("labels/train/a.txt", b"0 0.5 0.5 0.5 0.5\n0 0.5 0.5 0.5 0.5\n1 0.5 0.5 0 0.1\n");
+    folder.image("images/train/flat.png", 40, 9);
+    folder.write("images/train/text.jpg", b"not an image");
+    folder.write("images/train/x.heic", b"");
+    let data = folder.open(Split::Train).unwrap();
+    assert_eq!((data.len(), data.report.objects), (1, 1));
+    let expected = [
+        "train: 3 of 4 images left out: unreadable",
+        "~/images/train/flat.png: 40x9 pixels: a side needs at least 10",
+        "~/images/train/text.jpg: not an image in a known format (JPEG, PNG, WebP, TIFF, BMP, GIF)",
+        "~/images/train/x.heic: the file is empty",
+        "train: 1 label rows left out: exact duplicates",
+        "train: 1 label rows left out: boxes without area",
+    ];
+    let root = folder.0.path().to_str().unwrap();
+    let warnings: Vec<String> = data.report.warnings().iter().map(|line| line.replace(root, "~")).collect();
+    assert_eq!(warnings, expected);
+
+    fs::remove_file(folder.path("images/train/a.png")).unwrap();
+    let message =
+        "none of the 3 train images can be read; ~/images/train/flat.png: 40x9 pixels: a side needs at least 10";
+    assert_eq!(folder.message(Split::Train), message);
+}
+
+#[test]
+fn a_refused_label_stops_the_opening() {
+    let folder = Folder::new();
+    for name in ["a", "b", "c"] {
+        folder.image(&format!("images/train/{name}.png"), 40, 30);
+    }
+    folder.write("labels/train/b.txt", b"0 0.5 0.5 0.5 0.5\n2 0.5 0.5 0.5 0.5\n");
+    let first = "~/labels/train/b.txt:2: class 2 is not in the data set, whose names end at 1";
+    assert_eq!(folder.message(Split::Train), first);
+    folder.write("labels/train/c.txt", b"0 0.5\n0 9 9 9 9\n");
+    assert_eq!(folder.message(Split::Train), format!("{first} (3 rows are refused)"));
+}
+
+#[test]
+fn missing_folders_and_labels_are_told_apart() {
+    let folder = Folder::new();
+    let missing = "~/data.yaml:2: train: ~/images/train does not exist: correct it, or `path` (~)";
+    assert_eq!(folder.message(Split::Train), missing);
+    fs::create_dir_all(folder.path("images/train")).unwrap();
+    let start = "~/data.yaml:2: train: no images in images/train: looked for avif, bmp";
+    assert!(folder.message(Split::Train).starts_with(start), "{}", folder.message(Split::Train));
+
+    folder.image("images/train/a.png", 40, 30);
+    let no_labels = "~/data.yaml:2: train: none of the 1 images has a label file such as ~/labels/train/a.txt";
+    assert_eq!(folder.message(Split::Train), no_labels);
+    folder.image("images/val/a.png", 40, 30);
+    let val = folder.open(Split::Val).unwrap();
+    assert_eq!(val.report.warnings(), ["val: none of the 1 images has a label file: its figures will be 0"]);
+    folder.write("labels/train/a.txt", b"");
+    assert_eq!(folder.open(Split::Train).unwrap().report.backgrounds, 1, "an empty file is a background");
+}
+
+#[test]
+fn real_data_opens() {
+    let data = std::env::var_os("TRAINER_REAL_DATA")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
+    for (set, split, images, objects) in [
+        ("bccd", Split::Train, 205, 2804),
+        ("bccd", Split::Val, 87, 1137),
+        ("bccd", Split::Test, 72, 945),
+        ("coco-open", Split::Train, 92, 820),
+        ("coco-open", Split::Val, 66, 552),
+    ] {
+        let file = data.join(set).join("data.yaml");
+        if !file.is_file() {
+            eprintln!("left out: no {} (TRAINER_REAL_DATA names the directory of the real data)", file.display());
+            continue;
+        }
+        let set = Dataset::open(&DataYaml::read(&file).unwrap(), split, 1.0, 320).unwrap();
+        assert_eq!((set.len(), set.report.objects), (images, objects)); // rows of the label files, counted by grep
+        assert!(set.report.warnings().is_empty(), "{:?}", set.report.warnings());
+        let sample = set.load(set.len() - 1).unwrap();
+        assert_eq!(sample.size().width.max(sample.size().height), 320);
+    }
+}

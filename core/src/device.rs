@@ -1,0 +1,15 @@
+//! Where the tensors live.
+
+use anyhow::{Result, bail};
+use tch::Device;
+
+/// Reads a device as people type it.
+///
+/// # Errors
+/// If this version cannot train there; the message says where it can.
+pub fn parse(name: &str) -> Result<Device> {
+    match name {
+        "cpu" | "" | "None" => Ok(Device::Cpu),
+        _ => bail!("device={name} is not offered by this version of the trainer yet; use device=cpu"),
+    }
+}

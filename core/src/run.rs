@@ -1,0 +1,224 @@
+//! A run's parts, one a room, opened from the configuration.
+
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+
+use anyhow::{Context as _, Result};
+use tch::Kind;
+use trainer_sdk::{Progress, Rates, Scheduler};
+
+use crate::{
+    accumulate::Accumulation,
+    augment::{Pipeline, Stage},
+    checkpoint::{self, Card},
+    config::{ComponentConfig, RunConfig},
+    data::{
+        DataYaml, Dataset, Split, demo,
+        loader::{Loader, LoaderOptions},
+    },
+    device,
+    ema::Ema,
+    loss::LossChain,
+    model::{Network, Scale, Yolo12},
+    optimizer::{Optimizer, Rule, RunSize},
+    registry::Registry,
+    report::Report,
+    run_dir,
+    validate::{self, nms::NmsOptions},
+};
+
+/// Finished batches that may wait for the training thread.
+const PREFETCH: usize = 4;
+
+/// Everything that the loop uses.
+pub struct Run {
+    /// Makes the augmented training batches.
+    pub train: Loader,
+    /// Makes the letterboxed validation batches.
+    pub val: Loader,
+    /// The weights that are trained.
+    pub network: Network,
+    /// The loss chain.
+    pub loss: LossChain,
+    /// The same chain for validation, so that links with state see training batches only.
+    pub val_loss: LossChain,
+    /// Moves the weights.
+    pub optimizer: Optimizer,
+    /// Sets the rates.
+    pub scheduler: Box<dyn Scheduler>,
+    /// The rates that it set last, one a group.
+    pub rates: Vec<Rates>,
+    /// Decides when gradients are enough for a step.
+    pub accumulation: Accumulation,
+    /// The averaged weights.
+    pub ema: Ema,
+    /// How detections are made.
+    pub nms: NmsOptions,
+    /// Where the run stands.
+    pub progress: Progress,
+    /// Prints and writes.
+    pub report: Report,
+    /// The run's directory.
+    pub dir: PathBuf,
+    card: Card,
+    skipped: BTreeSet<PathBuf>,
+}
+
+impl Run {
+    /// Opens all parts. The directory comes last, so that a mistake leaves none behind.
+    ///
+    /// # Errors
+    /// What the user must mend: data, weights, options.
+    pub fn open(config: &RunConfig, registry: &Registry) -> Result<Self> {
+        let device = device::parse(&config.train.device)?;
+        let (train_set, val_set) = datasets(config)?;
+        let (names, images) = (train_set.names.clone(), train_set.records.len());
+
+        let train = Loader::new(train_set, pipeline(config, registry)?, LoaderOptions {
+            batch: config.train.batch,
+            imgsz: config.model.imgsz,
+            epochs: config.train.epochs,
+            seed: config.train.seed,
+            shuffle: true,
+            workers: config.data.workers,
+            prefetch: PREFETCH,
+        });
+        let val = validate::loader(val_set, 2 * config.train.batch, config.model.imgsz, config.data.workers);
+
+        let description = Yolo12::new(config.model.name.parse::<Scale>()?, names.len() as i64);
+        let mut network = Network::new(description, config.train.seed, Kind::Float, device)?;
+        if let Some(path) = &config.model.weights {
+            network.load(&checkpoint::read(path)?.0).with_context(|| format!("weights={}", path.display()))?;
+        }
+
+        let size = RunSize {
+            images,
+            batch: config.train.batch,
+            nbs: config.optimizer.nbs,
+            epochs: config.train.epochs,
+            classes: names.len(),
+        };
+        let rule = Rule::named(&config.optimizer.name, config.optimizer.lr0, config.optimizer.momentum, size)?;
+        let accumulation = Accumulation::new(size, warmup_epochs(&config.schedule), train.num_batches());
+        let decay = config.optimizer.weight_decay * accumulation.decay_factor();
+        let optimizer = Optimizer::new(&network, rule, decay)?;
+        tracing::info!(
+            "optimizer {:?}: lr {}, momentum {}, weight decay {decay}, {} images a step",
+            rule.algorithm,
+            rule.lr,
+            rule.momentum,
+            accumulation.nominal() * config.train.batch
+        );
+        let progress =
+            Progress { steps_per_epoch: train.num_batches(), epochs: config.train.epochs, ..Progress::default() };
+        let card = Card {
+            format: 1,
+            model: network.description().name.clone(),
+            names,
+            imgsz: config.model.imgsz,
+            epoch: 0,
+            map50_95: 0.0,
+            version: env!("CARGO_PKG_VERSION").into(),
+        };
+        let (loss, val_loss) = (loss_chain(config, registry)?, loss_chain(config, registry)?);
+        let scheduler = registry.scheduler(&config.schedule.name, &options(&config.schedule))?;
+        let ema = Ema::new(&network)?;
+        let nms = NmsOptions {
+            conf: config.val.conf,
+            iou: config.val.iou,
+            max_det: config.val.max_det,
+            ..NmsOptions::val()
+        };
+        let dir = run_dir::create(&config.train)?;
+        let text = toml::to_string_pretty(config).context("the configuration cannot be written as TOML")?;
+        checkpoint::write(&dir.join("run.toml"), text.as_bytes())?;
+        let report = Report::new(&dir)?;
+        report.say(&format!("run directory {}", dir.display()));
+        let (rates, skipped) = (optimizer.rates(), BTreeSet::new());
+        Ok(Self {
+            train,
+            val,
+            network,
+            loss,
+            val_loss,
+            optimizer,
+            scheduler,
+            rates,
+            accumulation,
+            ema,
+            nms,
+            progress,
+            report,
+            dir,
+            card,
+            skipped,
+        })
+    }
+
+    /// Saves the averaged weights as `last`, and as `best` where they are.
+    ///
+    /// # Errors
+    /// If a file cannot be written; older files stay.
+    pub fn save(&mut self, map50_95: f64, is_best: bool) -> Result<()> {
+        self.card.epoch = self.progress.epoch + 1;
+        self.card.map50_95 = map50_95;
+        let weights = self.dir.join("weights");
+        checkpoint::save(&weights.join("last.safetensors"), self.ema.network(), &self.card)?;
+        if is_best {
+            checkpoint::save(&weights.join("best.safetensors"), self.ema.network(), &self.card)?;
+        }
+        Ok(())
+    }
+
+    /// Tells of images that could not be read, once each; the run goes on without them.
+    pub fn name_skipped(&mut self, skipped: &[(PathBuf, String)]) {
+        for (path, reason) in skipped {
+            if self.skipped.insert(path.clone()) {
+                tracing::warn!("image {} left out ({} so far): {reason}", path.display(), self.skipped.len());
+            }
+        }
+    }
+}
+
+/// The training and validation images.
+fn datasets(config: &RunConfig) -> Result<(Arc<Dataset>, Arc<Dataset>)> {
+    let path = match &config.data.path {
+        Some(path) => path.clone(),
+        None => {
+            let path = demo::cached()?;
+            tracing::info!("no data= given: using the demo data {}", path.display());
+            path
+        }
+    };
+    let yaml = DataYaml::read(&path)?;
+    let open = |split, fraction| -> Result<Arc<Dataset>> {
+        let dataset = Dataset::open(&yaml, split, fraction, config.model.imgsz)?;
+        dataset.report.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+        tracing::info!("{split}: {} images, {} objects", dataset.report.images(), dataset.report.objects);
+        Ok(Arc::new(dataset))
+    };
+    Ok((open(Split::Train, config.data.fraction)?, open(Split::Val, 1.0)?))
+}
+
+fn pipeline(config: &RunConfig, registry: &Registry) -> Result<Pipeline> {
+    let stage = |component: &ComponentConfig| {
+        let augmentation = registry.augmentation(&component.name, &options(component))?;
+        Ok(Stage { name: component.name.clone(), augmentation })
+    };
+    Ok(Pipeline { stages: config.augment.iter().map(stage).collect::<Result<_>>()? })
+}
+
+fn loss_chain(config: &RunConfig, registry: &Registry) -> Result<LossChain> {
+    let link =
+        |component: &ComponentConfig| Ok((component.name.clone(), registry.loss(&component.name, &options(component))?));
+    Ok(LossChain::new(config.loss.iter().map(link).collect::<Result<_>>()?, config.train.gains.by_name()))
+}
+
+/// A component's options as JSON.
+fn options(component: &ComponentConfig) -> String {
+    serde_json::Value::Object(component.options.clone()).to_string()
+}
+
+/// Gradient accumulation grows with the warm-up of the schedule, where it has one.
+fn warmup_epochs(schedule: &ComponentConfig) -> f64 {
+    schedule.options.get("warmup_epochs").and_then(serde_json::Value::as_f64).unwrap_or(0.0)
+}

@@ -1,0 +1,113 @@
+//! Train: the loop. Read this page first; every stage is called by its name, and nothing here asks whether a part is
+//! built in or loaded.
+//!
+//! dataset → augment → batch → model → loss → backward → optimizer → ema → validate → checkpoint
+
+use std::{path::PathBuf, time::Instant};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    batch::Batch,
+    config::RunConfig,
+    loss::LossPoint,
+    means::Means,
+    model::Anchors,
+    registry::Registry,
+    report::STEPS_PER_LINE,
+    run::Run,
+    validate::validate,
+};
+
+/// What a finished run leaves behind.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// The run's directory.
+    pub dir: PathBuf,
+    /// The epoch of `weights/best.safetensors`, from 1.
+    pub best_epoch: usize,
+    /// Its mAP50, 0..1.
+    pub map50: f64,
+    /// Its mAP50-95, 0..1.
+    pub map50_95: f64,
+    /// Wall time of all epochs in seconds, validation included.
+    pub seconds: f64,
+}
+
+/// Trains as configured (see [`settings::resolve`](crate::settings::resolve)) and returns where the results are.
+///
+/// # Errors
+/// What stopped the run; weights and rows written before it stay.
+pub fn train(config: &RunConfig, registry: &Registry) -> Result<Summary> {
+    let mut run = Run::open(config, registry)?;
+    let mut best: Option<Summary> = None;
+    let start = Instant::now();
+
+    for epoch in 0..config.train.epochs {
+        run.progress.epoch = epoch;
+        let losses = train_epoch(&mut run)?;
+
+        let outcome = validate(run.ema.network(), &run.val, &run.nms, Some(&mut run.val_loss))?;
+        run.name_skipped(&outcome.skipped);
+        run.report.epoch_done(&run.progress, &losses, &outcome, &run.rates)?;
+
+        let (map50, map50_95) = (outcome.figures.map50, outcome.figures.map50_95);
+        let is_best = best.as_ref().is_none_or(|best| map50_95 > best.map50_95);
+        run.save(map50_95, is_best)?;
+        let seconds = start.elapsed().as_secs_f64();
+        let this = || Summary { dir: run.dir.clone(), best_epoch: epoch + 1, map50, map50_95, seconds };
+        let best = match best.as_mut() {
+            Some(best) if !is_best => best,
+            _ => best.insert(this()),
+        };
+        best.seconds = seconds;
+
+        run.progress.last_map = Some(map50_95);
+        let patience = config.train.patience;
+        if patience > 0 && epoch + 1 - best.best_epoch >= patience {
+            run.report.say(&format!("stopped early: mAP50-95 has not risen for {patience} epochs (patience)"));
+            break;
+        }
+    }
+    run.report.finish();
+    best.context("epochs=0 trains nothing")
+}
+
+/// One pass over the training images; returns the mean loss terms.
+fn train_epoch(run: &mut Run) -> Result<Vec<(String, f64)>> {
+    let mut means = Means::default();
+    run.report.epoch(&run.progress);
+    for raw in run.train.epoch(run.progress.epoch) {
+        let raw = raw?; // dataset → augment, in the loader's threads
+        run.name_skipped(&raw.skipped);
+        if raw.samples.is_empty() {
+            continue;
+        }
+        let batch = Batch::new(&raw, run.network.kind(), run.network.device())?;
+        let (_, _, height, width) = batch.images.size4()?;
+        let anchors = Anchors::new(height, width, run.network.kind(), run.network.device());
+
+        let predictions = run.network.forward_train(&batch.images)?;
+        let at = LossPoint {
+            epoch: run.progress.epoch,
+            epochs: run.progress.epochs,
+            step: run.progress.step,
+            size: (height, width),
+            image_ids: &batch.image_ids,
+        };
+        let loss = run.loss.evaluate(&predictions, &anchors, &batch.objects, at)?;
+        loss.total.f_backward()?;
+
+        run.scheduler.rates(&run.progress, &mut run.rates)?;
+        if run.accumulation.is_full(run.progress.step) {
+            run.optimizer.step(&run.rates)?;
+            run.ema.update()?;
+        }
+
+        let losses = if run.progress.step.is_multiple_of(STEPS_PER_LINE) { Some(loss.values()?) } else { None };
+        run.report.step(&run.progress, raw.samples.len(), losses.as_deref(), &run.rates)?;
+        means.add(&loss.terms)?;
+        run.progress.step += 1;
+    }
+    means.finish()
+}

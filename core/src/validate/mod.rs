@@ -1,0 +1,179 @@
+//! Validate: the averaged network over the validation images; detections are mapped back to original pixels, clipped
+//! to the image and scored there.
+
+pub mod ap;
+pub mod nms;
+
+use std::{path::Path, sync::Arc, time::Instant};
+
+use anyhow::Result;
+use serde::Serialize;
+use tch::Tensor;
+use trainer_sdk::{Bbox, Matrix};
+
+use crate::{
+    augment::Pipeline,
+    batch::Batch,
+    data::{
+        Dataset,
+        loader::{Loader, LoaderOptions, RawBatch, SampleInfo},
+    },
+    loss::{LossChain, LossPoint},
+    model::{Anchors, Network, RawPredictions},
+};
+use ap::{Evaluator, Figures, Scored, Truth};
+use nms::{Detection, NmsOptions, nms};
+
+/// What a validation found.
+pub struct Outcome {
+    /// AP and its companions.
+    pub figures: Figures,
+    /// Mean loss terms by name, times their gains; empty without a loss.
+    pub losses: Vec<(String, f64)>,
+    /// All detections, in original pixels.
+    pub detections: Vec<ImageDetections>,
+    /// Images that could not be read, with the reasons.
+    pub skipped: Vec<(std::path::PathBuf, String)>,
+    /// Wall time in seconds.
+    pub seconds: f64,
+}
+
+/// The detections of one image.
+pub struct ImageDetections {
+    /// Its file.
+    pub path: Arc<Path>,
+    /// Best first, in original pixels.
+    pub detections: Vec<Detection>,
+}
+
+/// One row of a COCO results file.
+#[derive(Serialize)]
+pub struct CocoRow {
+    image_id: serde_json::Value,
+    category_id: u32,
+    bbox: [f64; 4],
+    score: f64,
+}
+
+/// A loader over validation images: letterboxed, in order.
+#[must_use]
+pub fn loader(dataset: Arc<Dataset>, batch: usize, imgsz: u32, workers: usize) -> Loader {
+    let options = LoaderOptions { batch, imgsz, epochs: 1, seed: 0, shuffle: false, workers, prefetch: 2 };
+    Loader::new(dataset, Pipeline::default(), options)
+}
+
+/// Runs `network` (folded inside) over all images of `loader`.
+///
+/// # Errors
+/// If a batch or the loss fails.
+pub fn validate(
+    network: &Network,
+    loader: &Loader,
+    options: &NmsOptions,
+    mut loss: Option<&mut LossChain>,
+) -> Result<Outcome> {
+    let start = Instant::now();
+    let network = network.folded()?;
+    let num_classes = network.description().num_classes as usize;
+    let mut evaluator = Evaluator::new(num_classes);
+    let (mut losses, mut num_batches) = (Vec::<(String, f64)>::new(), 0);
+    let (mut detections, mut skipped) = (Vec::new(), Vec::new());
+    for raw in loader.epoch(0) {
+        let mut raw = raw?;
+        skipped.append(&mut raw.skipped);
+        if raw.samples.is_empty() {
+            continue;
+        }
+        let batch = Batch::new(&raw, network.kind(), network.device())?;
+        let (_, _, height, width) = batch.images.size4()?;
+        let anchors = Anchors::new(height, width, network.kind(), network.device());
+        let predictions = tch::no_grad(|| network.forward_eval(&batch.images))?;
+        if let Some(chain) = loss.as_deref_mut() {
+            let at = LossPoint { size: (height, width), image_ids: &batch.image_ids, ..LossPoint::default() };
+            let values = tch::no_grad(|| chain.evaluate(&predictions, &anchors, &batch.objects, at))?;
+            add_losses(&mut losses, &values.terms)?;
+            num_batches += 1;
+        }
+        let decoded = decode(&predictions, &anchors)?;
+        for (i, sample) in raw.samples.iter().enumerate() {
+            let found = nms(&decoded[i], num_classes, options)?;
+            let found = to_original(found, sample);
+            evaluator.add(&found.iter().map(Scored::from).collect::<Vec<_>>(), &truths(&raw, i, sample))?;
+            detections.push(ImageDetections { path: Arc::clone(&sample.path), detections: found });
+        }
+    }
+    for (_, sum) in &mut losses {
+        *sum /= f64::from(num_batches);
+    }
+    let figures = evaluator.figures(options.max_det);
+    Ok(Outcome { figures, losses, detections, skipped, seconds: start.elapsed().as_secs_f64() })
+}
+
+fn add_losses(sums: &mut Vec<(String, f64)>, terms: &[(String, Tensor)]) -> Result<()> {
+    for (name, term) in terms {
+        let value = f64::try_from(term)?;
+        match sums.iter_mut().find(|(known, _)| known == name) {
+            Some((_, sum)) => *sum += value,
+            None => sums.push((name.clone(), value)),
+        }
+    }
+    Ok(())
+}
+
+/// For each image (4 + C, A), channel-major: corners in input pixels, then class probabilities.
+fn decode(predictions: &RawPredictions<Tensor>, anchors: &Anchors) -> Result<Vec<Vec<f32>>> {
+    tch::no_grad(|| {
+        let boxes = anchors.decode(&predictions.distribution)?.f_mul(&anchors.strides)?;
+        let all = Tensor::f_cat(&[boxes, predictions.scores.f_sigmoid()?], -1)?;
+        let rows = all.f_transpose(1, 2)?.f_contiguous()?.f_to_kind(tch::Kind::Float)?.f_to_device(tch::Device::Cpu)?;
+        let (count, ..) = rows.size3()?;
+        (0..count).map(|i| Ok(Vec::<f32>::try_from(rows.f_select(0, i)?.f_view(-1)?)?)).collect()
+    })
+}
+
+/// Back to the file's pixels, clipped to the image.
+fn to_original(mut found: Vec<Detection>, sample: &SampleInfo) -> Vec<Detection> {
+    let Some(back) = sample.to_input.inverse() else { return Vec::new() };
+    for detection in &mut found {
+        detection.bbox = map(&detection.bbox, &back).clip(sample.original);
+    }
+    found
+}
+
+fn truths(raw: &RawBatch, image: usize, sample: &SampleInfo) -> Vec<Truth> {
+    let Some(back) = sample.to_input.inverse() else { return Vec::new() };
+    let own = raw.objects.iter().filter(|object| object.image as usize == image);
+    own.map(|found| {
+        let mut object = found.object.clone();
+        object.bbox = map(&object.bbox, &back).clip(sample.original);
+        Truth::from(&object)
+    })
+    .collect()
+}
+
+/// Letterboxing scales and moves only, so corners stay corners.
+fn map(bbox: &Bbox, matrix: &Matrix) -> Bbox {
+    let [x1, y1] = matrix.apply([f64::from(bbox.x1), f64::from(bbox.y1)]).map(|c| c as f32);
+    let [x2, y2] = matrix.apply([f64::from(bbox.x2), f64::from(bbox.y2)]).map(|c| c as f32);
+    Bbox { x1, y1, x2, y2 }
+}
+
+/// The rows of a COCO results file: image ids are file stems (numbers where they are), categories count from 1, boxes
+/// are x y width height.
+#[must_use]
+pub fn coco_rows(images: &[ImageDetections]) -> Vec<CocoRow> {
+    let rows = images.iter().flat_map(|image| {
+        let stem = image.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let id = stem.parse::<u64>().map_or_else(|_| stem.into(), serde_json::Value::from);
+        image.detections.iter().map(move |found| CocoRow {
+            image_id: id.clone(),
+            category_id: found.class + 1,
+            bbox: {
+                let b = found.bbox;
+                [b.x1, b.y1, b.x2 - b.x1, b.y2 - b.y1].map(f64::from)
+            },
+            score: f64::from(found.score),
+        })
+    });
+    rows.collect()
+}
