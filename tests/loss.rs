@@ -73,7 +73,8 @@ impl Gradient {
         let samples = match &self.foreground_samples {
             None => self.sampled.error(gradient),
             Some(samples) => {
-                let rows = case.foreground.iter().map(|&(image, anchor, ..)| gradient.select(0, image).select(1, anchor));
+                let rows =
+                    case.foreground.iter().map(|&(image, anchor, ..)| gradient.select(0, image).select(1, anchor));
                 let rows = Tensor::stack(&rows.collect::<Vec<_>>(), 0);
                 Sampled { shape: rows.size(), samples: samples.clone() }.error(&rows)
             }
@@ -85,7 +86,8 @@ impl Gradient {
 impl Case {
     /// The head's outputs (B, 64, A) and (B, C, A) by the formula.
     fn outputs(&self, name: &str) -> (Tensor, Tensor) {
-        let anchors: Vec<i64> = [8, 16, 32].iter().map(|stride| (self.height / stride) * (self.width / stride)).collect();
+        let anchors: Vec<i64> =
+            [8, 16, 32].iter().map(|stride| (self.height / stride) * (self.width / stride)).collect();
         let total: i64 = anchors.iter().sum();
         let peaks = Tensor::zeros([64, total], (Kind::Double, Device::Cpu));
         let mut first = 0;
@@ -112,7 +114,12 @@ impl Case {
                 let [_, class, cx, cy, w, h] = row.get(i).copied().unwrap_or_default();
                 classes.push(class as i64);
                 let (sx, sy) = (self.width as f64, self.height as f64);
-                boxes.extend([(cx * sx - w * sx / 2.0), (cy * sy - h * sy / 2.0), (cx * sx + w * sx / 2.0), (cy * sy + h * sy / 2.0)]);
+                boxes.extend([
+                    (cx * sx - w * sx / 2.0),
+                    (cy * sy - h * sy / 2.0),
+                    (cx * sx + w * sx / 2.0),
+                    (cy * sy + h * sy / 2.0),
+                ]);
                 valid.push(i < row.len());
             }
         }

@@ -3,4 +3,6 @@
 
 mod forward;
 mod golden;
+mod kit;
 mod loss;
+mod tidy;

@@ -2,7 +2,12 @@
 
 mod commands;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::IsTerminal as _,
+    path::PathBuf,
+    process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
@@ -62,13 +67,20 @@ struct RunArgs {
 const VERBS: [&str; 5] = ["train", "val", "info", "demo", "help"];
 const FLAGS: [&str; 7] = ["--config", "--plugin", "--json", "--help", "-h", "--version", "-V"];
 
+/// Whether any thread of the trainer (not of a plugin) has panicked.
+static PANICKED: AtomicBool = AtomicBool::new(false);
+
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
     let filter = EnvFilter::try_from_env("TRAINER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).without_time().init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).without_time();
+    log.with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();
     std::panic::set_hook(Box::new(|info| {
-        print_line(&format!("error: internal: {info}\nThis is a defect of the trainer; please report it with the command you ran."));
+        PANICKED.store(true, Ordering::Relaxed);
+        print_line(&format!(
+            "error: internal: {info}\nThis is a defect of the trainer; please report it with the command you ran."
+        ));
     }));
     let words = normalise(std::env::args().collect());
     let cli = match Cli::try_parse_from(words) {
@@ -80,6 +92,10 @@ pub fn main() -> ExitCode {
     };
     match std::panic::catch_unwind(|| run(cli)) {
         Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) if PANICKED.load(Ordering::Relaxed) => {
+            print_line(&format!("{error:#}")); // what became of the panic that was reported
+            ExitCode::from(4)
+        }
         Ok(Err(error)) => {
             print_line(&format!("error: {error:#}"));
             ExitCode::from(exit_code(&error))

@@ -130,7 +130,8 @@ impl Optimizer {
     #[must_use]
     pub fn rates(&self) -> Vec<Rates> {
         let Rule { lr, momentum, .. } = self.rule;
-        let rates = |group: &Group| Rates { group: group.name, initial_lr: lr, initial_momentum: momentum, lr, momentum };
+        let rates =
+            |group: &Group| Rates { group: group.name, initial_lr: lr, initial_momentum: momentum, lr, momentum };
         self.groups.iter().map(rates).collect()
     }
 

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::{Map, Value};
+use thiserror::Error;
 use trainer_loader::{LossFactory, Plugin};
 use trainer_sdk::{
     Augmentation, Loss, Scheduler,
@@ -35,6 +36,16 @@ pub struct Entry {
 enum AnyMaker {
     BuiltIn(Maker),
     Loss(LossFactory),
+}
+
+/// An option that a component cannot take.
+#[derive(Debug, Error)]
+#[error("{reason}")]
+pub struct OptionError {
+    /// The option's name; `use` where no component has the name.
+    pub option: String,
+    /// What is wrong with it, the name included.
+    pub reason: String,
 }
 
 /// All components, and the plugins they came from.
@@ -118,7 +129,11 @@ impl Registry {
     fn known(&self, kind: &str, name: &str) -> Result<&Entry> {
         let names = || self.entries.iter().filter(|entry| entry.kind == kind).map(|entry| entry.name.as_str());
         self.find(kind, name).ok_or_else(|| {
-            anyhow!("unknown {kind} `{name}`{}; known are {}", near(name, names()), names().collect::<Vec<_>>().join(", "))
+            anyhow!(
+                "unknown {kind} `{name}`, known are {}{}",
+                names().collect::<Vec<_>>().join(", "),
+                near(name, names())
+            )
         })
     }
 
@@ -127,8 +142,10 @@ impl Registry {
     /// # Errors
     /// If there is no such component, or an option is unknown, of the wrong type or out of range; the message names
     /// the option.
-    pub fn effective(&self, kind: &str, name: &str, options: &Options) -> Result<Options> {
-        self.known(kind, name)?.effective(options)
+    pub fn effective(&self, kind: &str, name: &str, options: &Options) -> Result<Options, OptionError> {
+        let entry = self.known(kind, name);
+        let entry = entry.map_err(|error| OptionError { option: "use".into(), reason: error.to_string() })?;
+        entry.effective(options)
     }
 
     /// Makes a loss.
@@ -179,25 +196,25 @@ impl Entry {
         self.schema.get("properties")?.as_object()
     }
 
-    fn effective(&self, given: &Options) -> Result<Options> {
-        let place = |option: &str| format!("{}.{option}", self.name);
+    fn effective(&self, given: &Options) -> Result<Options, OptionError> {
+        let Self { kind, name, .. } = self;
+        let refused = |option: &str, reason: String| OptionError { option: option.to_owned(), reason };
         for option in given.keys() {
             if !self.options().any(|known| known == option) {
                 let known = self.options().collect::<Vec<_>>().join(", ");
-                bail!(
-                    "unknown option `{}`{}; {} {} has {}",
-                    place(option),
-                    near(option, self.options()),
-                    self.kind,
-                    self.name,
-                    if known.is_empty() { "no options" } else { &known }
-                );
+                let known = if known.is_empty() { "no options" } else { &known };
+                let near = near(option, self.options());
+                return Err(refused(
+                    option,
+                    format!("unknown option `{name}.{option}`, {kind} {name} has {known}{near}"),
+                ));
             }
         }
         let validator = jsonschema::validator_for(&self.schema)
-            .map_err(|reason| anyhow!("the option schema of {} {} is not valid: {reason}", self.kind, self.name))?;
+            .map_err(|reason| refused("use", format!("the option schema of {kind} {name} is not valid: {reason}")))?;
         if let Some(error) = validator.iter_errors(&Value::Object(given.clone())).next() {
-            bail!("option `{}`: {error}", place(error.instance_path().as_str().trim_start_matches('/')));
+            let option = error.instance_path().as_str().trim_start_matches('/').replace('/', ".");
+            return Err(refused(&option, format!("option `{name}.{option}`: {error}")));
         }
         let mut options = Options::new();
         for (option, schema) in self.properties().into_iter().flatten() {

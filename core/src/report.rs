@@ -30,8 +30,7 @@ pub struct Report {
 }
 
 /// The columns of results.csv after `epoch` and `time`, as YOLO users know them.
-const METRICS: [&str; 4] =
-    ["metrics/precision(B)", "metrics/recall(B)", "metrics/mAP50(B)", "metrics/mAP50-95(B)"];
+const METRICS: [&str; 4] = ["metrics/precision(B)", "metrics/recall(B)", "metrics/mAP50(B)", "metrics/mAP50-95(B)"];
 
 impl Report {
     /// Opens the files in the run's directory.
@@ -72,7 +71,13 @@ impl Report {
     ///
     /// # Errors
     /// If metrics.jsonl cannot be written.
-    pub fn step(&mut self, at: &Progress, images: usize, losses: Option<&[(String, f64)]>, rates: &[Rates]) -> Result<()> {
+    pub fn step(
+        &mut self,
+        at: &Progress,
+        images: usize,
+        losses: Option<&[(String, f64)]>,
+        rates: &[Rates],
+    ) -> Result<()> {
         self.images += images;
         self.bar.inc(1);
         let Some(losses) = losses else { return Ok(()) };
@@ -98,7 +103,13 @@ impl Report {
     ///
     /// # Errors
     /// If a file cannot be written.
-    pub fn epoch_done(&mut self, at: &Progress, losses: &[(String, f64)], outcome: &Outcome, rates: &[Rates]) -> Result<()> {
+    pub fn epoch_done(
+        &mut self,
+        at: &Progress,
+        losses: &[(String, f64)],
+        outcome: &Outcome,
+        rates: &[Rates],
+    ) -> Result<()> {
         let seconds = self.epoch_start.elapsed().as_secs_f64();
         let training = (seconds - outcome.seconds).max(1e-9);
         let images_per_second = self.images as f64 / training;
@@ -114,7 +125,8 @@ impl Report {
             self.columns = row.iter().map(|(name, _)| name.clone()).collect();
             writeln!(self.csv, "epoch,time,{}", self.columns.join(","))?;
         }
-        let value = |column: &String| row.iter().find(|(name, _)| name == column).map_or(String::new(), |(_, v)| v.to_string());
+        let value =
+            |column: &String| row.iter().find(|(name, _)| name == column).map_or(String::new(), |(_, v)| v.to_string());
         let values: Vec<String> = self.columns.iter().map(value).collect();
         writeln!(self.csv, "{},{:.3},{}", at.epoch + 1, self.start.elapsed().as_secs_f64(), values.join(","))?;
         self.csv.flush()?;

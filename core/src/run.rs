@@ -73,15 +73,19 @@ impl Run {
         let (train_set, val_set) = datasets(config)?;
         let (names, images) = (train_set.names.clone(), train_set.records.len());
 
-        let train = Loader::new(train_set, pipeline(config, registry)?, LoaderOptions {
-            batch: config.train.batch,
-            imgsz: config.model.imgsz,
-            epochs: config.train.epochs,
-            seed: config.train.seed,
-            shuffle: true,
-            workers: config.data.workers,
-            prefetch: PREFETCH,
-        });
+        let train = Loader::new(
+            train_set,
+            pipeline(config, registry)?,
+            LoaderOptions {
+                batch: config.train.batch,
+                imgsz: config.model.imgsz,
+                epochs: config.train.epochs,
+                seed: config.train.seed,
+                shuffle: true,
+                workers: config.data.workers,
+                prefetch: PREFETCH,
+            },
+        );
         let val = validate::loader(val_set, 2 * config.train.batch, config.model.imgsz, config.data.workers);
 
         let description = Yolo12::new(config.model.name.parse::<Scale>()?, names.len() as i64);
@@ -122,12 +126,8 @@ impl Run {
         let (loss, val_loss) = (loss_chain(config, registry)?, loss_chain(config, registry)?);
         let scheduler = registry.scheduler(&config.schedule.name, &options(&config.schedule))?;
         let ema = Ema::new(&network)?;
-        let nms = NmsOptions {
-            conf: config.val.conf,
-            iou: config.val.iou,
-            max_det: config.val.max_det,
-            ..NmsOptions::val()
-        };
+        let nms =
+            NmsOptions { conf: config.val.conf, iou: config.val.iou, max_det: config.val.max_det, ..NmsOptions::val() };
         let dir = run_dir::create(&config.train)?;
         let text = toml::to_string_pretty(config).context("the configuration cannot be written as TOML")?;
         checkpoint::write(&dir.join("run.toml"), text.as_bytes())?;
@@ -208,8 +208,9 @@ fn pipeline(config: &RunConfig, registry: &Registry) -> Result<Pipeline> {
 }
 
 fn loss_chain(config: &RunConfig, registry: &Registry) -> Result<LossChain> {
-    let link =
-        |component: &ComponentConfig| Ok((component.name.clone(), registry.loss(&component.name, &options(component))?));
+    let link = |component: &ComponentConfig| {
+        Ok((component.name.clone(), registry.loss(&component.name, &options(component))?))
+    };
     Ok(LossChain::new(config.loss.iter().map(link).collect::<Result<_>>()?, config.train.gains.by_name()))
 }
 

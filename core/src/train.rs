@@ -8,15 +8,8 @@ use std::{path::PathBuf, time::Instant};
 use anyhow::{Context as _, Result};
 
 use crate::{
-    batch::Batch,
-    config::RunConfig,
-    loss::LossPoint,
-    means::Means,
-    model::Anchors,
-    registry::Registry,
-    report::STEPS_PER_LINE,
-    run::Run,
-    validate::validate,
+    batch::Batch, config::RunConfig, loss::LossPoint, means::Means, model::Anchors, registry::Registry,
+    report::STEPS_PER_LINE, run::Run, validate::validate,
 };
 
 /// What a finished run leaves behind.

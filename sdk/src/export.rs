@@ -4,6 +4,7 @@
 #![allow(unsafe_code)] // this file and the other ends of the same pointers (fields.rs, tensor.rs) are the boundary
 
 use std::{
+    any::Any,
     cell::RefCell,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Once,
@@ -37,12 +38,12 @@ thread_local! {
 }
 
 /// Runs `f`; errors and panics become a status and a text in the sink.
-fn guarded(error: Sink, f: impl FnOnce() -> Result<()>) -> Status {
-    let outcome = catch_unwind(AssertUnwindSafe(f));
+pub(crate) fn guarded(error: Sink, f: impl FnOnce() -> Result<()>) -> Status {
+    let outcome = catch_unwind(AssertUnwindSafe(|| f().map_err(|reason| format!("{reason:#}"))));
     let (status, text) = match outcome {
         Ok(Ok(())) => return Status::OK,
-        Ok(Err(reason)) => (Status::FAILED, format!("{reason:#}")),
-        Err(_) => (Status::PANICKED, PANIC_TEXT.with(RefCell::take)),
+        Ok(Err(text)) => (Status::FAILED, text),
+        Err(payload) => (Status::PANICKED, panic_text(&*payload)),
     };
     // SAFETY: the sink lives for the call.
     unsafe { error.put(text.as_bytes()) };
@@ -54,16 +55,22 @@ fn keep_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         std::panic::set_hook(Box::new(|info| {
-            let payload = info.payload();
-            let message = payload
-                .downcast_ref::<&str>()
-                .copied()
-                .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-                .unwrap_or("(no message)");
+            let message = panic_message(info.payload());
             let place = info.location().map_or(String::new(), |at| format!(" at {}:{}", at.file(), at.line()));
             PANIC_TEXT.with_borrow_mut(|text| *text = format!("panicked{place}: {message}"));
         }));
     });
+}
+
+/// What the hook has kept; where it is not in place (in the trainer, in unit tests), the message alone.
+fn panic_text(payload: &dyn Any) -> String {
+    let kept = PANIC_TEXT.with(RefCell::take);
+    if kept.is_empty() { format!("panicked: {}", panic_message(payload)) } else { kept }
+}
+
+fn panic_message(payload: &dyn Any) -> &str {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("(no message)")
 }
 
 /// An instance behind an opaque handle. After a panic it answers nothing but that.
@@ -109,9 +116,7 @@ unsafe fn context<'a>(raw: *const abi::LossContext) -> LossContext<'a> {
 
 unsafe extern "C" fn targets(instance: Opaque, fields: Fields, at: *const abi::LossContext, error: Sink) -> Status {
     // SAFETY: all pointers live for the call.
-    unsafe {
-        with_loss(instance, error, |loss| loss.targets(&mut Targets(FieldMap::from_raw(fields)), &context(at)))
-    }
+    unsafe { with_loss(instance, error, |loss| loss.targets(&mut Targets(FieldMap::from_raw(fields)), &context(at))) }
 }
 
 unsafe extern "C" fn terms(
@@ -179,10 +184,9 @@ impl<const N: usize> Exported<N> {
         // SAFETY: the id lives for the call.
         let id = unsafe { id.to_text() };
         match Self::component().maker {
-            Maker::Loss(_) if id == abi::LOSS => Extension {
-                layout: Some(LossTable::LAYOUT),
-                table: std::ptr::from_ref(&Self::LOSS_TABLE).cast(),
-            },
+            Maker::Loss(_) if id == abi::LOSS => {
+                Extension { layout: Some(LossTable::LAYOUT), table: std::ptr::from_ref(&Self::LOSS_TABLE).cast() }
+            }
             _ => Extension::NONE,
         }
     }
@@ -237,7 +241,10 @@ unsafe extern "C" fn init(host: *const Host, error: Sink) -> Status {
         // SAFETY: the host answers an id with that id's table, for the life of the process, or null.
         let tensors = unsafe { (host.table)(Str::new(abi::TENSOR)).cast::<abi::TensorTable>().as_ref() };
         crate::tensor::install(tensors.ok_or_else(|| anyhow!("this trainer does not offer {}", abi::TENSOR))?);
-        anyhow::ensure!(component::all().len() <= MAX_COMPONENTS, "more than {MAX_COMPONENTS} components in one library");
+        anyhow::ensure!(
+            component::all().len() <= MAX_COMPONENTS,
+            "more than {MAX_COMPONENTS} components in one library"
+        );
         Ok(())
     })
 }
@@ -283,6 +290,9 @@ pub(crate) fn thunk(compute: Box<dyn FnOnce() -> Result<Tensor>>) -> Thunk {
 }
 
 /// Makes the host's tensor table known to this binary; the trainer calls it for its built-ins and tests.
+///
+/// # Panics
+/// If another table is known already.
 pub fn install_tensors(table: &'static abi::TensorTable) {
     crate::tensor::install(table);
 }

@@ -99,9 +99,8 @@ impl<'a> FieldMap<'a> {
         let mut error = Vec::new();
         // SAFETY: the object and its table live for 'a.
         #[allow(unsafe_code)]
-        let status = unsafe {
-            ((*self.raw.table).remove)(self.raw.object, abi::Str::new(name), abi::Sink::to(&mut error))
-        };
+        let status =
+            unsafe { ((*self.raw.table).remove)(self.raw.object, abi::Str::new(name), abi::Sink::to(&mut error)) };
         status_to_result(status, &error)
     }
 }

@@ -36,8 +36,9 @@
 
 pub mod component;
 pub mod export;
-pub mod store;
 mod fields;
+pub mod store;
+pub mod testing;
 
 mod augmentation;
 mod loss;

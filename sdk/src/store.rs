@@ -3,12 +3,14 @@
 
 #![allow(unsafe_code)] // the far end of the pointers in fields.rs
 
-use anyhow::Result;
+use std::cell::RefCell;
+
+use anyhow::{Result, ensure};
 
 use crate::{
     FieldMap, Tensor,
     abi::{Fields, FieldsTable, Opaque, Sink, Status, Str, Thunk},
-    export::status_to_result,
+    export::{guarded, status_to_result},
 };
 
 /// Named tensors behind a [`FieldMap`].
@@ -66,7 +68,33 @@ impl Drop for Computation {
 /// A view of `store` for a loss, for as long as the borrow lasts.
 pub fn view<S: FieldStore>(store: &mut S) -> FieldMap<'_> {
     // SAFETY: object and table live for the borrow, the table is of this store's type.
-    unsafe { FieldMap::from_raw(Fields { object: std::ptr::from_mut(store).cast(), table: &raw const *Table::<S>::TABLE }) }
+    unsafe {
+        FieldMap::from_raw(Fields { object: std::ptr::from_mut(store).cast(), table: &raw const *Table::<S>::TABLE })
+    }
+}
+
+thread_local! {
+    static BUSY: RefCell<Vec<Opaque>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Marks a store as borrowed until dropped. An offered computation that called back into the store that runs it
+/// would borrow it twice; Rust's lifetimes forbid that to safe code, nothing does to C.
+struct Busy;
+
+impl Busy {
+    fn mark(object: Opaque) -> Result<Self> {
+        BUSY.with_borrow_mut(|busy| {
+            ensure!(!busy.contains(&object), "a computation cannot use the object that it was offered to");
+            busy.push(object);
+            Ok(Self)
+        })
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        BUSY.with_borrow_mut(Vec::pop);
+    }
 }
 
 struct Table<S>(std::marker::PhantomData<S>);
@@ -75,22 +103,24 @@ impl<S: FieldStore> Table<S> {
     const TABLE: &'static FieldsTable =
         &FieldsTable { names: Self::names, get: Self::get, set: Self::set, offer: Self::offer, remove: Self::remove };
 
-    /// Runs `f` on the store; an error becomes a status and a text.
+    /// Runs `f` on the store; an error or a panic becomes a status and a text.
     unsafe fn with(object: Opaque, error: Sink, f: impl FnOnce(&mut S) -> Result<()>) -> Status {
-        // SAFETY: `object` is the store that `view` borrowed; losses call on the training thread, one at a time.
-        match f(unsafe { &mut *object.cast::<S>() }) {
-            Ok(()) => Status::OK,
-            Err(reason) => {
-                // SAFETY: the sink lives for the call.
-                unsafe { error.put(format!("{reason:#}").as_bytes()) };
-                Status::FAILED
-            }
-        }
+        guarded(error, || {
+            let _busy = Busy::mark(object)?;
+            // SAFETY: `object` is the store that `view` borrowed, on this thread; no other call is at work on it.
+            f(unsafe { &mut *object.cast::<S>() })
+        })
     }
 
     unsafe extern "C" fn names(object: Opaque, out: Sink) {
-        // SAFETY: as in `with`.
-        unsafe { out.put((*object.cast::<S>()).names().join("\n").as_bytes()) }
+        let mut unheard = Vec::new(); // a failure leaves no names: this function has no other answer
+        // SAFETY: as in `with`; the sink lives for the call.
+        unsafe {
+            Self::with(object, Sink::to(&mut unheard), |store| {
+                out.put(store.names().join("\n").as_bytes());
+                Ok(())
+            });
+        }
     }
 
     unsafe extern "C" fn get(object: Opaque, name: Str, tensor: *mut Opaque, error: Sink) -> Status {
@@ -120,5 +150,59 @@ impl<S: FieldStore> Table<S> {
     unsafe extern "C" fn remove(object: Opaque, name: Str, error: Sink) -> Status {
         // SAFETY: `name` lives for the call.
         unsafe { Self::with(object, error, |store| store.remove(&name.to_text())) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs a computation as soon as it is offered.
+    struct Eager;
+
+    impl FieldStore for Eager {
+        fn names(&self) -> Vec<String> {
+            vec!["eager".into()]
+        }
+
+        fn get(&mut self, _name: &str) -> Result<Tensor> {
+            panic!("oops")
+        }
+
+        fn set(&mut self, _name: &str, _tensor: Tensor) -> Result<()> {
+            Ok(())
+        }
+
+        fn offer(&mut self, _name: &str, computation: Computation) -> Result<()> {
+            computation.run().map(drop)
+        }
+
+        fn remove(&mut self, _name: &str) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_store_that_panics_is_an_error() {
+        let mut store = Eager;
+        let mut fields = view(&mut store);
+        assert_eq!(fields.get("x").unwrap_err().to_string(), "panicked: oops");
+        fields.remove("x").unwrap();
+    }
+
+    #[test]
+    fn a_computation_that_calls_back_is_refused() {
+        let mut store = Eager;
+        let mut fields = view(&mut store);
+        let raw = fields.raw();
+        let outcome = fields.offer("x", move || {
+            // SAFETY: the store lives on; C could do as much.
+            let mut again = unsafe { FieldMap::from_raw(raw) };
+            assert!(again.names().is_empty());
+            again.remove("x")?;
+            anyhow::bail!("was let in")
+        });
+        assert_eq!(outcome.unwrap_err().to_string(), "a computation cannot use the object that it was offered to");
+        assert_eq!(fields.names(), ["eager"]);
     }
 }

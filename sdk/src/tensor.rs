@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::OnceLock, sync::RwLock};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 pub use crate::abi::Dtype;
 use crate::{
@@ -12,9 +12,14 @@ use crate::{
 
 static TABLE: OnceLock<&'static TensorTable> = OnceLock::new();
 
-/// Makes the host's tensors available; later calls change nothing.
+/// Makes the host's tensors available. Handles of one table mean nothing to another, so there is one for good.
 pub(crate) fn install(table: &'static TensorTable) {
-    let _ = TABLE.set(table);
+    assert!(std::ptr::eq(installed_or(table), table), "the tensors of this process are another table's already");
+}
+
+/// The tensors that were made available, or else `table`'s from now on.
+pub(crate) fn installed_or(table: &'static TensorTable) -> &'static TensorTable {
+    TABLE.get_or_init(|| table)
 }
 
 pub(crate) fn installed() -> Option<&'static TensorTable> {
@@ -22,7 +27,7 @@ pub(crate) fn installed() -> Option<&'static TensorTable> {
 }
 
 fn table() -> &'static TensorTable {
-    TABLE.get().expect("the host hands its tensors over before it makes the first one")
+    TABLE.get().expect("the host hands its tensors over before it makes the first one; in a unit test, `testing` does")
 }
 
 /// A tensor of the trainer, a shared reference-counted handle: cloning copies no data.
@@ -118,15 +123,18 @@ impl Tensor {
     /// # Errors
     /// If `data` has not as many elements as `size` says.
     pub fn from_f32(data: &[f32], size: &[i64]) -> Result<Self> {
-        let bytes: Vec<u8> = data.iter().flat_map(|x| x.to_ne_bytes()).collect();
+        Self::from_bytes(Dtype::F32, &data.iter().flat_map(|x| x.to_ne_bytes()).collect::<Vec<_>>(), size)
+    }
+
+    pub(crate) fn from_bytes(dtype: Dtype, bytes: &[u8], size: &[i64]) -> Result<Self> {
         let (mut handle, mut error) = (std::ptr::null_mut(), Vec::new());
         // SAFETY: pointers and lengths belong together; on success the handle is ours.
         unsafe {
             let status = (table().from_bytes)(
-                Dtype::F32.0,
+                dtype.0,
                 size.as_ptr(),
                 size.len(),
-                Str::bytes(&bytes),
+                Str::bytes(bytes),
                 &raw mut handle,
                 Sink::to(&mut error),
             );
@@ -140,12 +148,16 @@ impl Tensor {
     /// # Errors
     /// If the element type has no conversion to double.
     pub fn to_vec(&self) -> Result<Vec<f64>> {
-        let doubles = self.to_dtype(Dtype::F64)?;
+        let bytes = self.to_dtype(Dtype::F64)?.to_bytes()?;
+        Ok(bytes.chunks_exact(8).map(|b| f64::from_ne_bytes(b.try_into().expect("chunks of 8"))).collect())
+    }
+
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
         let (mut bytes, mut error) = (Vec::new(), Vec::new());
         // SAFETY: the sinks outlive the call.
-        let status = unsafe { (table().to_bytes)(doubles.0, Sink::to(&mut bytes), Sink::to(&mut error)) };
+        let status = unsafe { (table().to_bytes)(self.0, Sink::to(&mut bytes), Sink::to(&mut error)) };
         status_to_result(status, &error)?;
-        Ok(bytes.chunks_exact(8).map(|b| f64::from_ne_bytes(b.try_into().expect("chunks of 8"))).collect())
+        Ok(bytes)
     }
 
     /// Calls any ATen operator, e.g. `Tensor::call("aten::logsumexp", &[Arg::Tensor(&x), Arg::Ints(&[-1])])`; the
@@ -172,8 +184,10 @@ impl Tensor {
             );
             status_to_result(status, &error).with_context(|| operator.to_owned())?;
         }
-        let tensors = results[..count.min(results.len())].iter().filter(|value| value.tag == tag::TENSOR);
-        Ok(tensors.map(|value| Self(value.data as Opaque)).collect())
+        let stored = results[..count.min(results.len())].iter().filter(|value| value.tag == tag::TENSOR);
+        let tensors = stored.map(|value| Self(value.data as Opaque)).collect();
+        ensure!(count <= results.len(), "{operator} has {count} results, more than {} cannot be taken", results.len());
+        Ok(tensors)
     }
 }
 
@@ -189,7 +203,7 @@ fn find(operator: &str) -> Result<*const ()> {
     // SAFETY: the texts are borrowed for the call.
     let address = unsafe { (table().find)(Str::new(name), Str::new(overload)) };
     if address.is_null() {
-        bail!("libtorch has no operator {operator}");
+        bail!("there is no operator {operator} in libtorch (in a unit test: in trainer_sdk::testing)");
     }
     if let Ok(mut map) = FOUND.write() {
         map.get_or_insert_default().insert(operator.to_owned(), address as usize);
@@ -198,7 +212,7 @@ fn find(operator: &str) -> Result<*const ()> {
 }
 
 impl Arg<'_> {
-    fn value(&self) -> Value {
+    pub(crate) fn value(&self) -> Value {
         let plain = |tag, data| Value { tag, len: 0, data };
         match *self {
             Arg::None => plain(tag::NONE, 0),

@@ -82,10 +82,10 @@ pub enum LoadError {
 
 /// A plugin that was loaded and then failed (exit code 2).
 #[derive(Debug, Error)]
-#[error("plugin {plugin} failed in `{entry}`: {reason}")]
+#[error("plugin {} failed in `{entry}`: {reason}", file.display())]
 pub struct PluginFailure {
-    /// The component's name.
-    pub plugin: String,
+    /// The plugin's file.
+    pub file: PathBuf,
     /// The function that failed.
     pub entry: &'static str,
     /// The plugin's own words, with the place where it panicked.

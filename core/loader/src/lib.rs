@@ -55,7 +55,8 @@ pub fn load(path: &Path) -> Result<Plugin, LoadError> {
 #[must_use]
 pub fn find_alias(key: &str) -> Option<PathBuf> {
     let files = search_path().into_iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten().flatten();
-    let mut libraries: Vec<PathBuf> = files.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "so")).collect();
+    let mut libraries: Vec<PathBuf> =
+        files.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "so")).collect();
     libraries.sort();
     libraries.into_iter().find(|path| {
         let manifest = fs::read(path).ok().and_then(|bytes| Manifest::read(path, &bytes).ok());

@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code)] // calls through the plugin's table
 
+use std::{path::Path, sync::Arc};
+
 use anyhow::{Result, bail};
 use trainer_abi::{self as abi, LossTable, Opaque, Sink, Status, Str};
 use trainer_sdk::{Loss, LossContext, Predictions, Targets, Terms};
@@ -12,13 +14,13 @@ use crate::PluginFailure;
 #[derive(Clone)]
 pub struct LossFactory {
     table: &'static LossTable,
-    name: String,
+    file: Arc<Path>,
 }
 
 impl LossFactory {
-    /// Wraps a table whose layout was compared.
-    pub(crate) fn new(table: &'static LossTable, name: String) -> Self {
-        Self { table, name }
+    /// Wraps a table of the plugin in `file` whose layout was compared.
+    pub(crate) fn new(table: &'static LossTable, file: Arc<Path>) -> Self {
+        Self { table, file }
     }
 
     /// Makes an instance from options as JSON.
@@ -30,15 +32,15 @@ impl LossFactory {
         let mut error = Vec::new();
         // SAFETY: the table's functions follow trainer-abi's rules; the pointers live for the call.
         let status = unsafe { (self.table.create)(Str::new(options), &raw mut instance, Sink::to(&mut error)) };
-        check(&self.name, "create", status, &error)?;
-        Ok(Box::new(LoadedLoss { table: self.table, name: self.name.clone(), instance }))
+        check(&self.file, "create", status, &error)?;
+        Ok(Box::new(LoadedLoss { table: self.table, file: Arc::clone(&self.file), instance }))
     }
 }
 
 /// An instance inside a plugin.
 struct LoadedLoss {
     table: &'static LossTable,
-    name: String,
+    file: Arc<Path>,
     instance: Opaque,
 }
 
@@ -50,7 +52,7 @@ impl LoadedLoss {
     fn call(&self, entry: &'static str, f: impl FnOnce(&LossTable, Sink) -> Status) -> Result<()> {
         let mut error = Vec::new();
         let status = f(self.table, Sink::to(&mut error));
-        check(&self.name, entry, status, &error)
+        check(&self.file, entry, status, &error)
     }
 }
 
@@ -58,7 +60,9 @@ impl Loss for LoadedLoss {
     fn targets(&mut self, targets: &mut Targets, cx: &LossContext) -> Result<()> {
         let at = raw_context(cx);
         // SAFETY: instance and arguments live for the call.
-        self.call("targets", |table, error| unsafe { (table.targets)(self.instance, targets.0.raw(), &raw const at, error) })
+        self.call("targets", |table, error| unsafe {
+            (table.targets)(self.instance, targets.0.raw(), &raw const at, error)
+        })
     }
 
     fn terms(
@@ -96,12 +100,12 @@ impl Drop for LoadedLoss {
     }
 }
 
-fn check(name: &str, entry: &'static str, status: Status, error: &[u8]) -> Result<()> {
+fn check(file: &Path, entry: &'static str, status: Status, error: &[u8]) -> Result<()> {
     let reason = String::from_utf8_lossy(error).into_owned();
     match status {
         Status::OK => Ok(()),
-        Status::OPTIONS => bail!("plugin {name} refuses its options: {reason}"),
-        _ => Err(PluginFailure { plugin: name.to_owned(), entry, reason }.into()),
+        Status::OPTIONS => bail!("plugin {} refuses the options: {reason}", file.display()),
+        _ => Err(PluginFailure { file: file.to_owned(), entry, reason }.into()),
     }
 }
 

@@ -47,7 +47,8 @@ fn root(path: &Path) -> Result<RootRef, LoadError> {
     let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) };
     let library = library.map_err(|reason| refused(reason.to_string()))?;
     // SAFETY: the symbol is abi_stable's header wherever it exists; `is_valid` looks at its magic bytes.
-    let header = unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()).map(|symbol| *symbol) };
+    let header =
+        unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()).map(|symbol| *symbol) };
     let header = header.map_err(|_| refused("it has no root module".into()))?;
     std::mem::forget(library);
     if !header.is_valid() {
@@ -96,7 +97,7 @@ fn component(path: &Path, factories: &[Factory], entry: &crate::ComponentEntry) 
     let schema = serde_json::from_slice(&schema)
         .map_err(|reason| refused(format!("{} has no readable option schema: {reason}", entry.name)))?;
     // SAFETY: the id names the table's type and the layouts agree; it lives for the process.
-    let factory = unsafe { LossFactory::new(&*table.cast::<LossTable>(), entry.name.clone()) };
+    let factory = unsafe { LossFactory::new(&*table.cast::<LossTable>(), path.into()) };
     Ok(LoadedComponent { entry: entry.clone(), schema, factory })
 }
 
@@ -104,7 +105,9 @@ fn component(path: &Path, factories: &[Factory], entry: &crate::ComponentEntry) 
 unsafe extern "C" fn host_table(id: Str) -> *const () {
     // SAFETY: the id lives for the call.
     match &*unsafe { id.to_text() } {
-        TENSOR => trainer_sdk::export::installed_tensors().map_or(std::ptr::null(), |table| std::ptr::from_ref(table).cast()),
+        TENSOR => {
+            trainer_sdk::export::installed_tensors().map_or(std::ptr::null(), |table| std::ptr::from_ref(table).cast())
+        }
         _ => std::ptr::null(),
     }
 }

@@ -13,7 +13,8 @@ use crate::LoadError;
 /// `TRAINER_PLUGIN_PATH`, the user's data directory, and `lib/trainer/plugins` beside the executable's.
 #[must_use]
 pub fn search_path() -> Vec<PathBuf> {
-    let own = env::current_exe().ok().and_then(|exe| exe.canonicalize().ok()).and_then(|exe| Some(exe.parent()?.to_owned()));
+    let own =
+        env::current_exe().ok().and_then(|exe| exe.canonicalize().ok()).and_then(|exe| Some(exe.parent()?.to_owned()));
     let listed = env::var_os("TRAINER_PLUGIN_PATH").unwrap_or_default();
     let data = etcetera::choose_base_strategy().ok().map(|base| base.data_dir().join("trainer/plugins"));
     let mut path: Vec<PathBuf> = own.iter().cloned().collect();
@@ -40,7 +41,11 @@ pub fn resolve(name: &Path, directories: &[PathBuf]) -> Result<PathBuf, LoadErro
                 return Ok(path);
             }
         }
-        searched.push(if dir.as_os_str().is_empty() { "the working directory".into() } else { dir.display().to_string() });
+        searched.push(if dir.as_os_str().is_empty() {
+            "the working directory".into()
+        } else {
+            dir.display().to_string()
+        });
         if name.is_absolute() {
             searched = vec![name.display().to_string()];
             break;

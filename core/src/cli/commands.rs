@@ -84,7 +84,10 @@ pub(super) fn val(request: &Request, json: bool) -> Result<()> {
         print_result(&document.to_string());
         return Ok(());
     }
-    print_result(&format!("{:<16} {:>7} {:>9} {:>7} {:>7} {:>7} {:>9}", "class", "images", "instances", "P", "R", "mAP50", "mAP50-95"));
+    print_result(&format!(
+        "{:<16} {:>7} {:>9} {:>7} {:>7} {:>7} {:>9}",
+        "class", "images", "instances", "P", "R", "mAP50", "mAP50-95"
+    ));
     let row = |name: &str, images, instances, figures: [f64; 4]| {
         let [p, r, map50, map] = figures;
         print_result(&format!("{name:<16} {images:>7} {instances:>9} {p:>7.3} {r:>7.3} {map50:>7.4} {map:>9.4}"));
@@ -110,9 +113,7 @@ pub(super) fn info(request: &Request, json: bool) -> Result<()> {
     let survey = Survey::of(&network, imgsz, imgsz)?;
     let trained = survey.parameters();
     if json {
-        let stage = |stage: &crate::model::StageSummary| {
-            json!({ "name": stage.name, "parameters": stage.parameters, "output": stage.output })
-        };
+        let stage = |stage: &crate::model::StageSummary| json!({ "name": stage.name, "parameters": stage.parameters, "output": stage.output });
         let document = json!({
             "model": network.name, "classes": num_classes, "imgsz": imgsz, "parameters": trained,
             "gflops": { "convolutions": survey.conv_gflops(), "attention": survey.attention_gflops() },
@@ -150,7 +151,13 @@ fn resolve(request: &Request) -> Result<(RunConfig, Registry)> {
     let config = settings::resolve(request, &mut registry)?;
     for plugin in registry.plugins() {
         let manifest = &plugin.manifest;
-        tracing::info!("plugin {} {} sha256 {} {}", manifest.id, manifest.version, &plugin.sha256[..12], plugin.path.display());
+        tracing::info!(
+            "plugin {} {} sha256 {} {}",
+            manifest.id,
+            manifest.version,
+            &plugin.sha256[..12],
+            plugin.path.display()
+        );
     }
     Ok((config, registry))
 }

@@ -74,7 +74,8 @@ impl Dataset {
             }
         }
         if let Some(first) = problems.first() {
-            let all = if problems.len() > 1 { format!(" ({} rows are refused)", problems.len()) } else { String::new() };
+            let all =
+                if problems.len() > 1 { format!(" ({} rows are refused)", problems.len()) } else { String::new() };
             bail!("{first}{all}");
         }
         let Some(first) = records.first() else {

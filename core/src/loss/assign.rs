@@ -87,7 +87,8 @@ impl Assigner {
         let best_overlap = overlap.f_amax(&[-1i64][..], true)?;
         let share = alignment.f_mul(&best_overlap)?.f_div(&best_alignment.f_add_scalar(EPS)?)?;
         let score = share.f_amax(&[1i64][..], false)?.f_mul(&foreground.f_to_kind(kind)?)?; // (B, A)
-        let scores = candidates.scores.f_zeros_like()?.f_scatter(-1, &label.f_unsqueeze(-1)?, &score.f_unsqueeze(-1)?)?;
+        let scores =
+            candidates.scores.f_zeros_like()?.f_scatter(-1, &label.f_unsqueeze(-1)?, &score.f_unsqueeze(-1)?)?;
         Ok(Assignment { foreground, object, scores, boxes })
     }
 
@@ -125,7 +126,8 @@ impl Assigner {
         let image = object.f_divide_scalar_mode(count, "floor")?;
         let anchor = pair.f_remainder(anchors)?.f_add(&image.f_mul_scalar(anchors)?)?; // flat in (B, A)
         let label = objects.classes.f_view(-1)?.f_index_select(0, &object)?;
-        let score = candidates.scores.f_reshape([-1])?.f_index_select(0, &anchor.f_mul_scalar(classes)?.f_add(&label)?)?;
+        let score =
+            candidates.scores.f_reshape([-1])?.f_index_select(0, &anchor.f_mul_scalar(classes)?.f_add(&label)?)?;
         let truth = objects.boxes.f_view([-1, 4])?.f_index_select(0, &object)?;
         let predicted = candidates.boxes.f_reshape([-1, 4])?.f_index_select(0, &anchor)?;
         let overlap = complete_iou(&truth, &predicted)?.f_clamp_min(0)?;

@@ -89,7 +89,9 @@ impl TermFields {
             bail!("there is no term `{name}`; there are {names}");
         };
         if let Term::Offered(computation) = term {
-            let Some(computation) = computation.take() else { bail!("the computation of term `{name}` has failed before") };
+            let Some(computation) = computation.take() else {
+                bail!("the computation of term `{name}` has failed before")
+            };
             *term = Term::Ready(scalar(name, from_sdk(&computation.run()?))?);
         }
         match term {
@@ -142,6 +144,8 @@ fn scalar(name: &str, tensor: Tensor) -> Result<Tensor> {
 fn find<'a>(fields: impl Iterator<Item = (&'a str, &'a Tensor)> + Clone, name: &str) -> Result<&'a Tensor> {
     match fields.clone().find(|(known, _)| *known == name) {
         Some((_, tensor)) => Ok(tensor),
-        None => bail!("there is no `{name}`; there are {}", fields.map(|(name, _)| name).collect::<Vec<_>>().join(", ")),
+        None => {
+            bail!("there is no `{name}`; there are {}", fields.map(|(name, _)| name).collect::<Vec<_>>().join(", "))
+        }
     }
 }

@@ -37,8 +37,7 @@ pub fn complete_iou(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let aspect = |width: &Tensor, height: &Tensor| -> Result<Tensor> { Ok(width.f_div(height)?.f_atan()?) };
     let aspects = aspect(&width_b, &height_b)?.f_sub(&aspect(&width_a, &height_a)?)?.f_square()?;
     let aspects = aspects.f_mul_scalar(4.0 / std::f64::consts::PI.powi(2))?;
-    let weight = tch::no_grad(|| -> Result<Tensor> {
-        Ok(aspects.f_div(&aspects.f_sub(&iou)?.f_add_scalar(1.0 + EPS)?)?)
-    })?;
+    let weight =
+        tch::no_grad(|| -> Result<Tensor> { Ok(aspects.f_div(&aspects.f_sub(&iou)?.f_add_scalar(1.0 + EPS)?)?) })?;
     Ok(iou.f_sub(&distance.f_div(&diagonal)?.f_add(&aspects.f_mul(&weight)?)?)?)
 }

@@ -136,9 +136,7 @@ impl AttentionBlock {
     pub fn new(name: &str, channels: i64, area: i64, mlp_ratio: f64) -> Self {
         let attn = format!("{name}.attn");
         let hidden = (channels as f64 * mlp_ratio) as i64;
-        let linear = |part: &str, c_in, c_out, kernel| {
-            ConvBnAct::new(part, c_in, c_out, kernel).linear().normal_init()
-        };
+        let linear = |part: &str, c_in, c_out, kernel| ConvBnAct::new(part, c_in, c_out, kernel).linear().normal_init();
         Self {
             name: name.to_owned(),
             qkv: linear(&format!("{attn}.qkv"), channels, 3 * channels, 1),

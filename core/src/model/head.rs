@@ -106,7 +106,8 @@ impl Anchors {
                 }
             }
         }
-        let tensor = |data: &[f64], columns| Tensor::from_slice(data).reshape([-1, columns]).to_kind(kind).to_device(device);
+        let tensor =
+            |data: &[f64], columns| Tensor::from_slice(data).reshape([-1, columns]).to_kind(kind).to_device(device);
         Self { centres: tensor(&centres, 2), strides: tensor(&strides, 1) }
     }
 

@@ -65,7 +65,13 @@ impl Network {
     pub fn load(&mut self, values: &BTreeMap<String, Tensor>) -> Result<()> {
         for spec in &self.specs {
             let value = values.get(&spec.name).with_context(|| format!("tensor {} is missing", spec.name))?;
-            ensure!(value.size() == spec.shape, "tensor {} is {:?}, expected {:?}", spec.name, value.size(), spec.shape);
+            ensure!(
+                value.size() == spec.shape,
+                "tensor {} is {:?}, expected {:?}",
+                spec.name,
+                value.size(),
+                spec.shape
+            );
             tch::no_grad(|| self.tensors[&spec.name].shallow_clone().f_copy_(value))?;
         }
         Ok(())
@@ -116,7 +122,8 @@ impl Network {
 
     fn forward(&self, images: &Tensor, mode: Mode) -> Result<RawPredictions<Tensor>> {
         let mut pass = Pass { tensors: &self.tensors, mode };
-        let RawPredictions { distribution, scores } = self.description.forward(&mut pass, &Map(channels_last(images)?))?;
+        let RawPredictions { distribution, scores } =
+            self.description.forward(&mut pass, &Map(channels_last(images)?))?;
         Ok(RawPredictions { distribution: distribution.0, scores: scores.0 })
     }
 
@@ -202,12 +209,7 @@ impl Pass<'_> {
 impl Interpreter for Pass<'_> {
     type Value = Map;
 
-    fn region(
-        &mut self,
-        _name: &str,
-        inputs: &[Map],
-        block: &dyn Fn(&mut Self, &[Map]) -> Result<Map>,
-    ) -> Result<Map> {
+    fn region(&mut self, _name: &str, inputs: &[Map], block: &dyn Fn(&mut Self, &[Map]) -> Result<Map>) -> Result<Map> {
         block(self, inputs)
     }
 

@@ -154,7 +154,12 @@ impl Interpreter for Survey {
             WeightInit::Uniform => Start::Uniform(1.0 / (fan_in as f64).sqrt()),
             WeightInit::Normal => Start::Normal(0.02),
         };
-        self.declare(format!("{name}.conv.weight"), &[*c_out, conv.c_in / conv.groups, *kernel, *kernel], Role::Weight, start);
+        self.declare(
+            format!("{name}.conv.weight"),
+            &[*c_out, conv.c_in / conv.groups, *kernel, *kernel],
+            Role::Weight,
+            start,
+        );
         self.declare(format!("{name}.bn.weight"), &[*c_out], Role::Norm, Start::Fill(1.0));
         self.declare(format!("{name}.bn.bias"), &[*c_out], Role::Bias, Start::Fill(0.0));
         self.declare(format!("{name}.bn.running_mean"), &[*c_out], Role::Buffer, Start::Fill(0.0));

@@ -1,0 +1,28 @@
+# `make demo` and `make test` are all that a newcomer needs; both set everything up and do nothing twice.
+CARGO_FLAGS = --release --locked
+export TRAINER_REAL_DATA ?= $(CURDIR)/../shared/data
+
+.PHONY: demo test build setup check fmt clippy deny
+
+demo: build
+	target/release/trainer --plugin label_smooth.so
+
+test: build
+	OMP_NUM_THREADS=1 cargo test $(CARGO_FLAGS) --workspace
+
+build: setup
+	cargo build $(CARGO_FLAGS) --workspace
+
+setup:
+	scripts/setup
+
+check: fmt clippy deny
+
+fmt:
+	cargo fmt --all --check
+
+clippy: setup
+	cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+
+deny:
+	scripts/deny

@@ -1,0 +1,5 @@
+//! Unit tests of the kit itself.
+
+mod bench;
+mod operators;
+mod registered;
