@@ -29,7 +29,7 @@ Keys are those that YOLO users know, as `key=value` or `--key value`; options of
 
   trainer                                        train on the built-in demo data
   trainer data=data.yaml model=yolo12n imgsz=640 epochs=100 batch=16
-  trainer data=data.yaml --plugin label_smooth.so label_smooth.epsilon=0.1
+  trainer data=data.yaml --plugin my_loss.so my_loss.option=0.1
   trainer val weights=runs/train/train/weights/best.safetensors data=data.yaml
   trainer info model=yolo12n
 

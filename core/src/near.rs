@@ -5,7 +5,7 @@
 pub fn near<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     const CLOSE: f64 = 0.75; // Jaro-Winkler similarity; lower lets unrelated short names through
     let score = |candidate: &&str| strsim::jaro_winkler(name, candidate);
-    let best = known.into_iter().max_by(|a, b| score(a).total_cmp(&score(b)));
+    let best = known.into_iter().min_by(|a, b| score(b).total_cmp(&score(a))); // the first of equals
     best.filter(|best| score(best) >= CLOSE).map_or(String::new(), |best| format!("; did you mean `{best}`?"))
 }
 
@@ -16,6 +16,7 @@ mod tests {
     #[test]
     fn finds_the_nearest_or_nothing() {
         assert_eq!(near("epoch", ["imgsz", "epochs", "patience"]), "; did you mean `epochs`?");
+        assert_eq!(near("lr", ["epochs", "lr0", "lrf"]), "; did you mean `lr0`?");
         assert_eq!(near("zzz", ["imgsz", "epochs"]), "");
     }
 }

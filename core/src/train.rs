@@ -5,7 +5,7 @@
 
 use std::{path::PathBuf, time::Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::{
     batch::Batch, config::RunConfig, loss::LossPoint, means::Means, model::Anchors, registry::Registry,
@@ -69,6 +69,7 @@ pub fn train(config: &RunConfig, registry: &Registry) -> Result<Summary> {
 /// One pass over the training images; returns the mean loss terms.
 fn train_epoch(run: &mut Run) -> Result<Vec<(String, f64)>> {
     let mut means = Means::default();
+    let first = run.progress.step;
     run.report.epoch(&run.progress);
     for raw in run.train.epoch(run.progress.epoch) {
         let raw = raw?; // dataset → augment, in the loader's threads
@@ -102,5 +103,6 @@ fn train_epoch(run: &mut Run) -> Result<Vec<(String, f64)>> {
         means.add(&loss.terms)?;
         run.progress.step += 1;
     }
+    ensure!(run.progress.step > first, "none of the training images can be decoded; the warnings above say why");
     means.finish()
 }

@@ -49,8 +49,11 @@ impl Manifest {
     /// # Errors
     /// If the bytes are no ELF library, have no or a damaged manifest, or are for another ABI major.
     pub fn read(path: &Path, bytes: &[u8]) -> Result<Self, LoadError> {
-        let elf = ElfFile64::<object::Endianness>::parse(bytes)
-            .map_err(|reason| LoadError::NotElf { path: path.into(), reason: reason.to_string() })?;
+        let no_elf = |reason: String| LoadError::NotElf { path: path.into(), reason };
+        if !bytes.starts_with(&object::elf::ELFMAG) {
+            return Err(no_elf("it does not begin as an ELF file does".into()));
+        }
+        let elf = ElfFile64::<object::Endianness>::parse(bytes).map_err(|reason| no_elf(reason.to_string()))?;
         let section = elf
             .section_by_name(trainer_abi::MANIFEST_SECTION)
             .ok_or_else(|| LoadError::NotPlugin { path: path.into() })?;

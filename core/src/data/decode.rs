@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, anyhow, ensure};
 use fast_image_resize::images::{Image as Pixels, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image::metadata::Orientation;
@@ -93,9 +93,14 @@ fn jpeg_scans(bytes: &[u8]) -> &[u8] {
 /// The image as it is meant to be seen.
 fn upright(path: &Path) -> Result<DynamicImage> {
     let (decoder, _, orientation) = open(BufReader::new(File::open(path)?))?;
-    let mut image = DynamicImage::from_decoder(decoder)?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(undecodable)?;
     image.apply_orientation(orientation);
     Ok(image)
+}
+
+/// The reason alone: its text holds the text of its cause.
+fn undecodable(reason: image::ImageError) -> Error {
+    anyhow!("{reason}")
 }
 
 fn header(reader: impl BufRead + Seek) -> Result<Size> {
@@ -109,7 +114,7 @@ fn open<'a>(reader: impl BufRead + Seek + 'a) -> Result<(impl ImageDecoder + 'a,
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_BYTES);
     reader.limits(limits);
-    let mut decoder = reader.into_decoder()?;
+    let mut decoder = reader.into_decoder().map_err(undecodable)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms); // broken EXIF turns nothing
     let (width, height) = decoder.dimensions();
     let side = width.min(height);

@@ -78,12 +78,16 @@ pub(super) fn masked_fill(x: &Dense, mask: &Dense, value: &Dense) -> Result<Dens
     fn chosen<T: Copy>(x: &[T], value: T, mask: &[i64]) -> Vec<T> {
         x.iter().zip(mask).map(|(&x, &masked)| if masked != 0 { value } else { x }).collect()
     }
-    ensure!(
-        mask.dtype == Dtype::BOOL,
-        "masked_fill_ only supports boolean masks, but got mask with dtype {}",
-        type_name(mask.dtype)
-    );
-    let size = broadcast(&x.size, &mask.size)?;
+    let size = broadcast(&mask.size, &x.size)?;
+    let found = match mask.dtype {
+        Dtype::BOOL => None,
+        Dtype::F32 => Some("float"),
+        Dtype::F64 => Some("double"),
+        _ => Some("long int"),
+    };
+    if let Some(found) = found {
+        bail!("masked_fill_ only supports boolean masks, but got mask with dtype {found}");
+    }
     let (x, mask, value) = (x.expanded(&size), mask.expanded(&size), value.to(x.dtype));
     Ok(if is_float(x.dtype) {
         Dense::floats(x.dtype, size, chosen(&x.as_floats(), value.as_floats()[0], &mask.as_ints()))
