@@ -6,5 +6,7 @@ mod forward;
 mod golden;
 mod kit;
 mod loss;
+mod plugin_line;
 mod run;
+mod schedule;
 mod tidy;

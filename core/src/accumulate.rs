@@ -11,7 +11,8 @@ pub struct Accumulation {
     batch: usize,
     nbs: usize,
     warmup_steps: usize,
-    next: usize,
+    /// Batches since the last optimizer step.
+    waiting: usize,
 }
 
 impl Accumulation {
@@ -19,7 +20,7 @@ impl Accumulation {
     #[must_use]
     pub fn new(size: RunSize, warmup_epochs: f64, steps_per_epoch: usize) -> Self {
         let warmup_steps = schedule::warmup_steps(warmup_epochs, steps_per_epoch);
-        Self { batch: size.batch, nbs: size.nbs, warmup_steps, next: 0 }
+        Self { batch: size.batch, nbs: size.nbs, warmup_steps, waiting: 0 }
     }
 
     /// Batches in a step after the warm-up.
@@ -36,12 +37,12 @@ impl Accumulation {
 
     /// Whether the optimizer steps after batch `step` (from 0). To be asked once a batch, in order.
     pub fn is_full(&mut self, step: usize) -> bool {
-        if step < self.next {
-            return false;
+        self.waiting += 1;
+        let full = self.waiting >= self.batches(step);
+        if full {
+            self.waiting = 0;
         }
-        // The batch after this one decides how many are waited for, as in the reference.
-        self.next = step + self.batches(step);
-        true
+        full
     }
 
     /// Batches in a step at `step`.

@@ -172,12 +172,15 @@ impl Optimizer {
     fn update(&self, group: &Group, gradients: &[Tensor], rates: &Rates) -> Result<()> {
         let (parameters, gradients) = (Arg::Tensors(&group.parameters), Arg::Tensors(gradients));
         let (first, decay, lr) = (Arg::Tensors(&group.first), Arg::Float(group.weight_decay), Arg::Float(rates.lr));
-        let (no, yes) = (|| Arg::Bool(false), Arg::Bool(true));
+        let no = || Arg::Bool(false);
         match self.rule.algorithm {
             Algorithm::SgdNesterov => {
                 let (momentum, dampening) = (Arg::Float(rates.momentum), Arg::Float(0.0));
+                let with_momentum = rates.momentum > 0.0; // the kernel takes no buffers where it uses none
+                let buffers = if with_momentum { first } else { Arg::Tensors(&[]) };
+                let nesterov = Arg::Bool(with_momentum);
                 // Buffers start at 0, so the first step needs no special case (`is_first_step` is the last flag).
-                let arguments = [parameters, gradients, first, decay, momentum, lr, dampening, yes, no(), no()];
+                let arguments = [parameters, gradients, buffers, decay, momentum, lr, dampening, nesterov, no(), no()];
                 self.sgd.call(&arguments, 0)?;
             }
             Algorithm::AdamW => {

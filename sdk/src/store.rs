@@ -1,4 +1,4 @@
-//! The other end of [`FieldMap`](crate::FieldMap): an object that holds named tensors, offered as C functions.
+//! The other end of [`FieldMap`]: an object that holds named tensors, offered as C functions.
 //! The trainer keeps predictions, targets and terms in such objects, tests of losses do as well.
 
 #![allow(unsafe_code)] // the far end of the pointers in fields.rs
