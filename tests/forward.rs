@@ -119,3 +119,15 @@ fn forward_equals_the_reference_in_float32() {
         assert!(eval < 1e-5 && train < 1e-3, "{scale}: eval {eval:e}, train {train:e}");
     }
 }
+
+#[test]
+fn folding_changes_rounding_only() {
+    let mut network = Network::new(yolo12("n"), 0, Kind::Double, Device::Cpu).unwrap();
+    let weights = golden::weights(network.tensors().map(|(spec, _)| spec));
+    network.load(&weights).unwrap();
+    let images = golden::unit_tensor("input", &[1, 3, 64, 96]);
+    let scores = |network: &Network| tch::no_grad(|| network.forward_eval(&images)).unwrap().scores;
+    let (plain, folded) = (scores(&network), scores(&network.folded().unwrap()));
+    let error = (&plain - folded).abs().max().double_value(&[]) / plain.abs().max().double_value(&[]);
+    assert!(error < 1e-12, "{error:e}");
+}

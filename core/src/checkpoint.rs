@@ -121,3 +121,59 @@ pub fn load(path: &Path, device: tch::Device) -> Result<(Network, Card)> {
     network.load(&tensors).with_context(|| format!("weights {} do not fit {}", path.display(), card.model))?;
     Ok((network, card))
 }
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+
+    fn card() -> Card {
+        Card {
+            format: 1,
+            model: "yolo12n".into(),
+            names: vec!["cat".into(), "dog".into()],
+            imgsz: 64,
+            epoch: 3,
+            map50_95: 0.25,
+            version: "0.1.0".into(),
+        }
+    }
+
+    fn network(seed: u64) -> Network {
+        let description = Yolo12::new("yolo12n".parse::<Scale>().unwrap(), 2);
+        Network::new(description, seed, Kind::Float, Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn what_was_saved_is_loaded() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("w.safetensors");
+        let saved = network(1);
+        save(&path, &saved, &card()).unwrap();
+        let (loaded, read) = load(&path, Device::Cpu).unwrap();
+        assert_eq!((read.names, read.imgsz, read.epoch), (card().names, 64, 3));
+        for ((spec, a), (_, b)) in saved.tensors().zip(loaded.tensors()) {
+            assert!(a.equal(b), "{}", spec.name);
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing lies beside it");
+    }
+
+    #[test]
+    fn damaged_and_foreign_files_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("w.safetensors");
+        save(&path, &network(1), &card()).unwrap();
+        let whole = fs::read(&path).unwrap();
+        let refusal = |bytes: &[u8]| {
+            fs::write(&path, bytes).unwrap();
+            load(&path, Device::Cpu).err().unwrap().to_string().replace(path.to_str().unwrap(), "FILE")
+        };
+        for cut in [0, 7, 1000, whole.len() / 2, whole.len() - 1] {
+            let message = refusal(&whole[..cut]);
+            assert!(message.starts_with("weights FILE are not a whole safetensors file: "), "{cut}: {message}");
+        }
+        let foreign = safetensors::serialize(std::iter::empty::<(String, TensorView)>(), None).unwrap();
+        assert_eq!(refusal(&foreign), "weights FILE carry no description of their model");
+    }
+}

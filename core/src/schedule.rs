@@ -18,7 +18,8 @@ pub struct Linear {
     /// Momentum at the first batch.
     #[schemars(range(min = 0.0, max = 1.0))]
     warmup_momentum: f64,
-    /// Rate of the biases at the first batch (the other groups start at 0).
+    /// Rate of the biases at the first batch (the other groups start at 0). The default is that of YOLOv12's authors;
+    /// ultralytics has 0.1.
     #[schemars(range(min = 0.0, max = 1.0))]
     warmup_bias_lr: f64,
 }

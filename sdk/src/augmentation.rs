@@ -18,7 +18,7 @@ pub trait Augmentation: Send + Sync {
     /// of the pipeline; they may be taken apart.
     ///
     /// # Errors
-    /// An error drops or stops according to the run's `on_error`; it never corrupts the batch.
+    /// An error stops the run; its message names the augmentation and the image.
     fn apply(&self, sample: &mut Sample, partners: &mut [Sample], cx: &mut AugmentContext) -> Result<()>;
 }
 

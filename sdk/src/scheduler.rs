@@ -9,7 +9,7 @@ pub trait Scheduler: Send {
     /// Writes `lr` and `momentum` of each group for the batch at `at`.
     ///
     /// # Errors
-    /// An error stops the run at a step boundary, after a checkpoint.
+    /// An error stops the run before the step; the weights saved after the last epoch stay.
     fn rates(&mut self, at: &Progress, groups: &mut [Rates]) -> Result<()>;
 
     /// State for the checkpoint; nothing by default.

@@ -31,8 +31,13 @@ pub enum Scale {
 impl FromStr for Scale {
     type Err = anyhow::Error;
 
-    /// Reads `yolo12n` (also `yolov12n`, and with the suffixes `.yaml` and `.pt` that people type).
+    /// Reads `yolo12n` (also `yolov12n` and `yolo12n.yaml`, as people type it).
     fn from_str(name: &str) -> Result<Self> {
+        if let Some(stem) = name.strip_suffix(".pt") {
+            bail!(
+                "`{name}`: .pt files are not read yet; `{stem}` starts from fresh weights, weights=FILE.safetensors from trained ones"
+            );
+        }
         let stem = name.strip_suffix(".yaml").unwrap_or(name);
         Ok(match stem.strip_prefix("yolov12").or_else(|| stem.strip_prefix("yolo12")) {
             Some("n") => Self::N,
@@ -179,5 +184,24 @@ impl Yolo12 {
         }
         let pyramid = [outputs[14].clone(), outputs[17].clone(), outputs[20].clone()];
         self.head.forward(net, &pyramid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_people_type_them() {
+        for name in ["yolo12s", "yolov12s", "yolo12s.yaml"] {
+            assert_eq!(name.parse::<Scale>().unwrap(), Scale::S);
+        }
+        let error = "yolo12s.pt".parse::<Scale>().unwrap_err().to_string();
+        assert!(
+            error.starts_with("`yolo12s.pt`: .pt files are not read yet; `yolo12s` starts from fresh weights"),
+            "{error}"
+        );
+        let error = "yolo12".parse::<Scale>().unwrap_err().to_string();
+        assert_eq!(error, "unknown model `yolo12`; known are yolo12n, yolo12s, yolo12m, yolo12l, yolo12x");
     }
 }

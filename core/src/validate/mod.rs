@@ -177,3 +177,27 @@ pub fn coco_rows(images: &[ImageDetections]) -> Vec<CocoRow> {
     });
     rows.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use trainer_sdk::Size;
+
+    use super::*;
+
+    #[test]
+    fn detections_return_to_the_pixels_of_the_file() {
+        // 200 x 100 in 64 x 64: scaled by 0.32, 16 px of padding above and below.
+        let to_input = Matrix::scale(0.32, 0.32).then(&Matrix::translate(0.0, 16.0));
+        let original = Size::new(200, 100);
+        let sample = SampleInfo { id: 0, path: Path::new("7.jpg").into(), original, to_input };
+        let bbox = Bbox { x1: 32.0, y1: 16.0, x2: 80.0, y2: 32.0 };
+        let found = to_original(vec![Detection { bbox, score: 0.5, class: 1 }], &sample);
+        let Bbox { x1, y1, x2, y2 } = found[0].bbox;
+        for (got, wanted) in [x1, y1, x2, y2].into_iter().zip([100.0, 0.0, 200.0, 50.0]) {
+            assert!((got - wanted).abs() < 1e-4, "{got}, expected {wanted}");
+        }
+        let rows = coco_rows(&[ImageDetections { path: sample.path, detections: found }]);
+        let row = serde_json::to_value(&rows[0]).unwrap();
+        assert_eq!((row["image_id"].as_u64(), row["category_id"].as_u64()), (Some(7), Some(2)));
+    }
+}
