@@ -44,7 +44,7 @@ impl Report {
             file.with_context(|| format!("cannot write {}", path.display()))
         };
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template("{prefix} {bar:24} {pos}/{len} {msg} left {eta}");
+        let style = ProgressStyle::with_template("{prefix} {bar:24} {pos}/{len} {msg}");
         bar.set_style(style.context("the bar's template is valid")?);
         let now = Instant::now();
         Ok(Self {
@@ -84,7 +84,7 @@ impl Report {
         let rate = self.images as f64 / self.epoch_start.elapsed().as_secs_f64().max(1e-9);
         let shown: Vec<String> = losses.iter().map(|(name, value)| format!("{name} {value:.3}")).collect();
         let left = self.time_left(at);
-        self.bar.set_message(format!("{} {rate:.1} img/s, run {}", shown.join(" "), hms(left)));
+        self.bar.set_message(format!("{} {rate:.1} img/s, {} left", shown.join(" "), hms(left)));
         let lr: Map<String, Value> = rates.iter().map(|r| (r.group.to_owned(), json!(r.lr))).collect();
         let momentum: Map<String, Value> = rates.iter().map(|r| (r.group.to_owned(), json!(r.momentum))).collect();
         let line = json!({
