@@ -339,7 +339,7 @@ fn plugin_panics_in_targets() {
 
 #[test]
 fn plugin_that_panics_later_leaves_the_epochs_before() {
-    let run = Run::new().keys("epochs=2 --plugin panicky.so panicky.at=terms panicky.step=2");
+    let run = Run::new().keys("epochs=2 --plugin panicky.so panicky.at=terms panicky.step=3");
     assert_panic(&run.expect(2), "terms");
     let dir = "runs/train/train";
     assert_eq!(run.read(&format!("{dir}/results.csv")).lines().count(), 2, "the header and the first epoch");

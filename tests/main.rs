@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod chain;
 mod forward;
 mod golden;
 mod kit;

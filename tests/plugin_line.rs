@@ -74,3 +74,28 @@ fn the_plugin_links_no_libtorch() {
     let torch: Vec<&str> = symbols.lines().filter(|line| line.contains("torch") || line.contains("c10")).collect();
     assert!(torch.is_empty(), "{torch:?}");
 }
+
+#[test]
+fn val_takes_the_weights_size_and_writes_coco_rows() {
+    let mut run = Run::new().keys("imgsz=64 project=out name=run");
+    run.expect(0);
+    let weights = "weights=out/run/weights/best.safetensors";
+    let words = |run: &mut Run, line: &str| run.words = line.split(' ').map(str::to_owned).collect();
+    words(&mut run, &format!("val {weights} data=data/data.yaml conf=0 save_json=found.json --plugin label_smooth.so"));
+    run.expect(0);
+    let rows: Vec<Value> = serde_json::from_str(&run.read("found.json")).unwrap();
+    assert!(!rows.is_empty() && rows.iter().all(|row| ["e", "f"].contains(&row["image_id"].as_str().unwrap())));
+    let inside = |row: &Value| {
+        let bbox: Vec<f64> = row["bbox"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+        bbox.iter().all(|&v| v >= 0.0) && bbox[0] + bbox[2] <= 64.0 && bbox[1] + bbox[3] <= 64.0
+    };
+    assert!(rows.iter().all(inside), "boxes are clipped to the image");
+    words(&mut run, "val data=data/data.yaml --plugin nowhere.so");
+    assert!(run.expect(2).starts_with("plugin nowhere.so not found"), "a plugin is never ignored");
+    words(&mut run, "val data=data/data.yaml");
+    assert_eq!(run.expect(1), "give the weights to score: weights=FILE.safetensors");
+    let run = run.write("run.toml", "[model]\nimgsz = 96\n");
+    let mut run = run;
+    words(&mut run, "info --config run.toml imgsz=100");
+    assert_eq!(run.expect(1), "imgsz=100 is not a multiple of 32; take imgsz=128");
+}

@@ -78,7 +78,10 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
         fs::rename(&beside, path)?;
         File::open(dir)?.sync_all()
     };
-    whole().with_context(|| format!("cannot write {}", path.display()))
+    whole().or_else(|error| {
+        let _ = fs::remove_file(&beside); // nothing half-written stays; the reason is told below
+        Err(error).with_context(|| format!("cannot write {}", path.display()))
+    })
 }
 
 /// Reads the tensors of a file, and its card where it has one of ours.
@@ -157,6 +160,16 @@ mod tests {
             assert!(a.equal(b), "{}", spec.name);
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing lies beside it");
+    }
+
+    #[test]
+    fn a_failed_write_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let taken = dir.path().join("w.safetensors");
+        fs::create_dir(&taken).unwrap();
+        let error = save(&taken, &network(1), &card()).unwrap_err().to_string();
+        assert_eq!(error, format!("cannot write {}", taken.display()));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "only what was there");
     }
 
     #[test]

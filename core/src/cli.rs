@@ -106,7 +106,7 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<()> {
     match cli.verb {
-        Verb::Train(args) => commands::train(&request(&args)?, args.json),
+        Verb::Train(args) => commands::train(&Request { plugins_join: true, ..request(&args)? }, args.json),
         Verb::Val(args) => commands::val(&request(&args)?, args.json),
         Verb::Info(args) => commands::info(&request(&args)?, args.json),
         Verb::Demo => commands::demo(),
@@ -131,7 +131,7 @@ fn request(args: &RunArgs) -> Result<Request> {
         _ => bail!("`{word}` is neither a verb nor key=value; `trainer --help` shows both"),
     };
     let keys = args.keys.iter().map(key).collect::<Result<_>>()?;
-    Ok(Request { file: args.config.clone(), plugins: args.plugin.clone(), keys })
+    Ok(Request { file: args.config.clone(), plugins: args.plugin.clone(), plugins_join: false, keys })
 }
 
 /// Puts in the verb that was left out, and turns `--key value` and `--key=value` into `key=value`.

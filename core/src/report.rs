@@ -172,13 +172,11 @@ impl Report {
 }
 
 /// A line on standard error, where everything goes that is not a result.
-#[allow(clippy::print_stderr)]
 pub fn print_line(text: &str) {
     eprintln!("{text}");
 }
 
 /// A result on standard output.
-#[allow(clippy::print_stdout)]
 pub fn print_result(text: &str) {
     println!("{text}");
 }

@@ -70,7 +70,8 @@ impl Run {
     /// What the user must mend: data, weights, options.
     pub fn open(config: &RunConfig, registry: &Registry) -> Result<Self> {
         let device = device::parse(&config.train.device)?;
-        let (train_set, val_set) = datasets(config)?;
+        let mut sets = datasets(config, &[(Split::Train, config.data.fraction), (Split::Val, 1.0)])?;
+        let (val_set, train_set) = (sets.remove(1), sets.remove(0));
         let (names, images) = (train_set.names.clone(), train_set.records.len());
 
         let train = Loader::new(
@@ -179,8 +180,11 @@ impl Run {
     }
 }
 
-/// The training and validation images.
-fn datasets(config: &RunConfig) -> Result<(Arc<Dataset>, Arc<Dataset>)> {
+/// Opens splits of the configured data, or of the demo data where none is named, with the share of each that is used.
+///
+/// # Errors
+/// A data.yaml or labels that cannot be meant; the message names the file.
+pub fn datasets(config: &RunConfig, splits: &[(Split, f64)]) -> Result<Vec<Arc<Dataset>>> {
     let path = match &config.data.path {
         Some(path) => path.clone(),
         None => {
@@ -190,13 +194,13 @@ fn datasets(config: &RunConfig) -> Result<(Arc<Dataset>, Arc<Dataset>)> {
         }
     };
     let yaml = DataYaml::read(&path)?;
-    let open = |split, fraction| -> Result<Arc<Dataset>> {
+    let open = |&(split, fraction)| {
         let dataset = Dataset::open(&yaml, split, fraction, config.model.imgsz)?;
         dataset.report.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         tracing::info!("{split}: {} images, {} objects", dataset.report.images(), dataset.report.objects);
         Ok(Arc::new(dataset))
     };
-    Ok((open(Split::Train, config.data.fraction)?, open(Split::Val, 1.0)?))
+    splits.iter().map(open).collect()
 }
 
 fn pipeline(config: &RunConfig, registry: &Registry) -> Result<Pipeline> {

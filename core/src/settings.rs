@@ -22,8 +22,10 @@ use run_file::RunFile;
 pub struct Request {
     /// The run file.
     pub file: Option<PathBuf>,
-    /// Plugins that join the run.
+    /// Plugins named on the command line.
     pub plugins: Vec<PathBuf>,
+    /// Whether these join the run, as for training, or only make their components available.
+    pub plugins_join: bool,
     /// Keys with their values, in order.
     pub keys: Vec<(String, String)>,
 }
@@ -88,15 +90,25 @@ const NOT_YET: [&str; 26] = [
     "dropout",
 ];
 
-/// Resolves a request; loads the plugins that it names.
+/// The defaults of a training run: smaller ones where no data is named, for the demo data.
+#[must_use]
+pub fn training(has_data: bool) -> RunConfig {
+    if has_data { RunConfig::default() } else { RunConfig::demo() }
+}
+
+/// Resolves a request; loads the plugins that it names. `defaults` is told whether the request names data.
 ///
 /// # Errors
 /// Whatever in the request cannot be meant; the message names the key, or file and line.
-pub fn resolve(request: &Request, registry: &mut Registry) -> Result<RunConfig> {
+pub fn resolve(
+    request: &Request,
+    defaults: impl FnOnce(bool) -> RunConfig,
+    registry: &mut Registry,
+) -> Result<RunConfig> {
     let file = request.file.as_deref().map(RunFile::read).transpose()?;
     let has_data = request.keys.iter().any(|(key, _)| key == "data")
         || file.as_ref().is_some_and(|file| file.values.pointer("/data/path").is_some());
-    let mut tree = serde_json::to_value(if has_data { RunConfig::default() } else { RunConfig::demo() })?;
+    let mut tree = serde_json::to_value(defaults(has_data))?;
     if let Some(file) = &file {
         merge(&mut tree, file.values.clone());
     }
@@ -108,7 +120,11 @@ pub fn resolve(request: &Request, registry: &mut Registry) -> Result<RunConfig> 
         }
     }
     for name in &request.plugins {
-        join(&mut config, registry, name)?;
+        if request.plugins_join {
+            join(&mut config, registry, name)?;
+        } else {
+            registry.load(name)?;
+        }
     }
     for (key, text) in &request.keys {
         config = set(config, registry, key, text)?;

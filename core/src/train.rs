@@ -6,6 +6,7 @@
 use std::{path::PathBuf, time::Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use trainer_sdk::Progress;
 
 use crate::{
     batch::Batch, config::RunConfig, loss::LossPoint, means::Means, model::Anchors, registry::Registry,
@@ -40,30 +41,34 @@ pub fn train(config: &RunConfig, registry: &Registry) -> Result<Summary> {
         run.progress.epoch = epoch;
         let losses = train_epoch(&mut run)?;
 
-        let outcome = validate(run.ema.network(), &run.val, &run.nms, Some(&mut run.val_loss))?;
+        let reached = point(&run.progress);
+        let outcome = validate(run.ema.network(), &run.val, &run.nms, Some((&mut run.val_loss, reached)))?;
         run.name_skipped(&outcome.skipped);
         run.report.epoch_done(&run.progress, &losses, &outcome, &run.rates)?;
 
         let (map50, map50_95) = (outcome.figures.map50, outcome.figures.map50_95);
         let is_best = best.as_ref().is_none_or(|best| map50_95 > best.map50_95);
         run.save(map50_95, is_best)?;
-        let seconds = start.elapsed().as_secs_f64();
-        let this = || Summary { dir: run.dir.clone(), best_epoch: epoch + 1, map50, map50_95, seconds };
-        let best = match best.as_mut() {
-            Some(best) if !is_best => best,
-            _ => best.insert(this()),
-        };
-        best.seconds = seconds;
+        if is_best {
+            best = Some(Summary { dir: run.dir.clone(), best_epoch: epoch + 1, map50, map50_95, seconds: 0.0 });
+        }
 
         run.progress.last_map = Some(map50_95);
+        let since_best = best.as_ref().map_or(0, |best| epoch + 1 - best.best_epoch);
         let patience = config.train.patience;
-        if patience > 0 && epoch + 1 - best.best_epoch >= patience {
+        if patience > 0 && since_best >= patience {
             run.report.say(&format!("stopped early: mAP50-95 has not risen for {patience} epochs (patience)"));
             break;
         }
     }
     run.report.finish();
-    best.context("epochs=0 trains nothing")
+    let best = best.context("epochs=0 trains nothing")?;
+    Ok(Summary { seconds: start.elapsed().as_secs_f64(), ..best })
+}
+
+/// Where the run stands, for the losses.
+fn point(progress: &Progress) -> LossPoint<'static> {
+    LossPoint { epoch: progress.epoch, epochs: progress.epochs, step: progress.step, ..LossPoint::default() }
 }
 
 /// One pass over the training images; returns the mean loss terms.
@@ -82,13 +87,7 @@ fn train_epoch(run: &mut Run) -> Result<Vec<(String, f64)>> {
         let anchors = Anchors::new(height, width, run.network.kind(), run.network.device());
 
         let predictions = run.network.forward_train(&batch.images)?;
-        let at = LossPoint {
-            epoch: run.progress.epoch,
-            epochs: run.progress.epochs,
-            step: run.progress.step,
-            size: (height, width),
-            image_ids: &batch.image_ids,
-        };
+        let at = LossPoint { size: (height, width), image_ids: &batch.image_ids, ..point(&run.progress) };
         let loss = run.loss.evaluate(&predictions, &anchors, &batch.objects, at)?;
         loss.total.f_backward()?;
 

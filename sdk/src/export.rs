@@ -293,7 +293,10 @@ pub(crate) fn thunk(compute: Box<dyn FnOnce() -> Result<Tensor>>) -> Thunk {
 ///
 /// # Panics
 /// If another table is known already.
-pub fn install_tensors(table: &'static abi::TensorTable) {
+///
+/// # Safety
+/// The table's functions must do as `trainer-abi` says of them.
+pub unsafe fn install_tensors(table: &'static abi::TensorTable) {
     crate::tensor::install(table);
 }
 

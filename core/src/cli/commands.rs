@@ -8,18 +8,19 @@ use serde_json::json;
 use crate::{
     checkpoint,
     config::RunConfig,
-    data::{DataYaml, Dataset, Split, demo},
+    data::{DataYaml, Split, demo},
     device,
     model::{Scale, Survey, Yolo12},
     registry::Registry,
     report::{print_line, print_result},
+    run,
     settings::{self, Request},
     validate::{self, nms::NmsOptions},
 };
 
 /// Trains, and says where the results are.
 pub(super) fn train(request: &Request, json: bool) -> Result<()> {
-    let (config, registry) = resolve(request)?;
+    let (config, registry) = resolve(request, settings::training)?;
     let summary = crate::train::train(&config, &registry)?;
     let weights = summary.dir.join("weights/best.safetensors");
     if json {
@@ -40,15 +41,19 @@ pub(super) fn train(request: &Request, json: bool) -> Result<()> {
 
 /// Scores weights; writes the detections as COCO results where `save_json` is asked for.
 pub(super) fn val(request: &Request, json: bool) -> Result<()> {
-    let mut request = Request { file: request.file.clone(), plugins: Vec::new(), keys: request.keys.clone() };
+    let Request { file, plugins, plugins_join, keys } = request;
+    let mut request =
+        Request { file: file.clone(), plugins: plugins.clone(), plugins_join: *plugins_join, keys: keys.clone() };
     let save = take(&mut request, "save_json");
-    let (mut config, _) = resolve(&request)?;
-    let weights = config.model.weights.clone().context("give the weights to score: weights=FILE.safetensors")?;
+    let config = settings::resolve(&request, |_| RunConfig::default(), &mut Registry::built_in())?;
+    let weights = config.model.weights.context("give the weights to score: weights=FILE.safetensors")?;
     let (network, card) = checkpoint::load(&weights, device::parse(&config.train.device)?)?;
-    if !request.keys.iter().any(|(key, _)| key == "imgsz") {
-        config.model.imgsz = card.imgsz;
-    }
-    let dataset = dataset(&config)?;
+    let (config, _) = resolve(&request, |_| {
+        let mut config = RunConfig::default();
+        config.model.imgsz = card.imgsz; // unless the user says otherwise
+        config
+    })?;
+    let dataset = run::datasets(&config, &[(Split::Val, 1.0)])?.remove(0);
     anyhow::ensure!(
         dataset.names.len() == card.names.len(),
         "the weights know {} classes, the data has {}",
@@ -57,15 +62,16 @@ pub(super) fn val(request: &Request, json: bool) -> Result<()> {
     );
     let RunConfig { val, train, model, data, .. } = &config;
     let names = dataset.names.clone();
-    let loader = validate::loader(dataset.into(), train.batch, model.imgsz, data.workers);
+    let loader = validate::loader(dataset, train.batch, model.imgsz, data.workers);
     let options = NmsOptions { conf: val.conf, iou: val.iou, max_det: val.max_det, ..NmsOptions::val() };
     let outcome = validate::validate(&network, &loader, &options, None)?;
     for (path, reason) in &outcome.skipped {
         tracing::warn!("image {} left out: {reason}", path.display());
     }
-    if let Some(path) = save {
+    if let Some(path) = save.as_deref().filter(|text| !["False", "false"].contains(text)) {
+        let path = if ["True", "true"].contains(&path) { "predictions.json" } else { path };
         let rows = serde_json::to_vec(&validate::coco_rows(&outcome.detections))?;
-        checkpoint::write(Path::new(&path), &rows)?;
+        checkpoint::write(Path::new(path), &rows)?;
     }
     let figures = &outcome.figures;
     if json {
@@ -103,12 +109,12 @@ pub(super) fn val(request: &Request, json: bool) -> Result<()> {
 /// Shows a model's size; with `data=`, for that data's classes, else for the 80 of COCO.
 pub(super) fn info(request: &Request, json: bool) -> Result<()> {
     const COCO_CLASSES: i64 = 80;
-    let (config, _) = resolve(request)?;
+    let (config, _) = resolve(request, |_| RunConfig::default())?;
     let num_classes = match &config.data.path {
         Some(path) => DataYaml::read(path)?.names.len() as i64,
         None => COCO_CLASSES,
     };
-    let imgsz = if request.keys.iter().any(|(key, _)| key == "imgsz") { i64::from(config.model.imgsz) } else { 640 };
+    let imgsz = i64::from(config.model.imgsz);
     let network = Yolo12::new(config.model.name.parse::<Scale>()?, num_classes);
     let survey = Survey::of(&network, imgsz, imgsz)?;
     let trained = survey.parameters();
@@ -146,9 +152,9 @@ pub(super) fn demo() -> Result<()> {
 }
 
 /// The resolved configuration and the components; a line for each plugin.
-fn resolve(request: &Request) -> Result<(RunConfig, Registry)> {
+fn resolve(request: &Request, defaults: impl FnOnce(bool) -> RunConfig) -> Result<(RunConfig, Registry)> {
     let mut registry = Registry::built_in();
-    let config = settings::resolve(request, &mut registry)?;
+    let config = settings::resolve(request, defaults, &mut registry)?;
     for plugin in registry.plugins() {
         let manifest = &plugin.manifest;
         tracing::info!(
@@ -160,13 +166,6 @@ fn resolve(request: &Request) -> Result<(RunConfig, Registry)> {
         );
     }
     Ok((config, registry))
-}
-
-fn dataset(config: &RunConfig) -> Result<Dataset> {
-    let yaml = DataYaml::read(&config.data.path.clone().map_or_else(demo::cached, Ok)?)?;
-    let dataset = Dataset::open(&yaml, Split::Val, 1.0, config.model.imgsz)?;
-    dataset.report.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
-    Ok(dataset)
 }
 
 /// Takes a key that belongs to one verb alone out of the request.

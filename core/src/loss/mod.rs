@@ -8,15 +8,21 @@ mod iou;
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use tch::{Kind, Tensor};
 use trainer_sdk::{Loss, LossContext, Predictions, Targets, Terms, store};
 
 pub use assign::{Assigner, Assignment, Candidates, Objects};
 pub use iou::complete_iou;
 
-use crate::model::{Anchors, RawPredictions};
+use crate::{
+    model::{Anchors, RawPredictions},
+    near::near,
+};
 use fields::{PredictionFields, TargetFields, TermFields};
+
+/// Terms of the built-in loss, whose gains have defaults: a plugin may drop them.
+const OPTIONAL_TERMS: [&str; 3] = ["box", "cls", "dfl"];
 
 /// The links in the order of the run file, and what each term is multiplied by.
 pub struct LossChain {
@@ -69,7 +75,7 @@ impl LossChain {
     /// Both passes over all links.
     ///
     /// # Errors
-    /// A link's own error, with its name; or if no link made a term.
+    /// A link's own error, with its name; if no link made a term; if a gain has no term.
     pub fn evaluate(
         &mut self,
         raw: &RawPredictions<Tensor>,
@@ -117,6 +123,12 @@ impl LossChain {
 
     fn weigh(&self, terms: Vec<(String, Tensor)>, batch: i64) -> Result<LossValues> {
         ensure!(!terms.is_empty(), "no link of the loss chain made a term");
+        let made = || terms.iter().map(|(name, _)| name.as_str());
+        let is_idle = |gain: &&String| !OPTIONAL_TERMS.contains(&gain.as_str()) && !made().any(|name| name == *gain);
+        if let Some(gain) = self.gains.keys().find(is_idle) {
+            let made_names = made().collect::<Vec<_>>().join(", ");
+            bail!("train.gains.{gain}: the loss has no term of that name, it has {made_names}{}", near(gain, made()));
+        }
         let gained = |(name, term): (String, Tensor)| -> Result<(String, Tensor)> {
             let gain = self.gains.get(&name).copied().unwrap_or(1.0);
             Ok((name, term.f_mul_scalar(gain)?))

@@ -6,12 +6,11 @@ use anyhow::Result;
 
 use super::interpreter::{Attention, ChannelScale, ConvBnAct, Interpreter};
 
-/// Two 3x3 convolutions and, where asked for, a residual.
+/// Two 3x3 convolutions with a residual.
 #[derive(Clone, Debug)]
 pub struct Bottleneck {
     cv1: ConvBnAct,
     cv2: ConvBnAct,
-    residual: bool,
 }
 
 impl Bottleneck {
@@ -22,14 +21,13 @@ impl Bottleneck {
         Self {
             cv1: ConvBnAct::new(format!("{name}.cv1"), channels, hidden, 3),
             cv2: ConvBnAct::new(format!("{name}.cv2"), hidden, channels, 3),
-            residual: true,
         }
     }
 
     fn forward<I: Interpreter>(&self, net: &mut I, x: &I::Value) -> Result<I::Value> {
         let y = net.conv_bn_act(&self.cv1, x)?;
         let y = net.conv_bn_act(&self.cv2, &y)?;
-        if self.residual { net.add(x, &y) } else { Ok(y) }
+        net.add(x, &y)
     }
 }
 

@@ -35,11 +35,12 @@ impl Detect {
     /// For maps of `channels` at P3, P4, P5.
     #[must_use]
     pub fn new(name: &str, channels: [i64; 3], num_classes: i64) -> Self {
-        let box_width = (channels[0] / 4).max(4 * BINS).max(16);
+        let box_width = (channels[0] / 4).max(4 * BINS);
         let class_width = channels[0].max(num_classes.min(100));
         let level = |(i, c): (usize, i64)| {
             let (b, s) = (format!("{name}.cv2.{i}"), format!("{name}.cv3.{i}"));
-            // One object in a hundred anchors at 640 px: the class scores start that low (Lin et al. 2017, focal loss).
+            // Scores start as if 5 objects lay in an image of 640 px, of any class and cell alike: a rare foreground must
+            // not drown in the background at first (the prior of Lin et al. 2017, "Focal Loss").
             let prior = (5.0 / num_classes as f64 / (640.0 / STRIDES[i] as f64).powi(2)).ln();
             Level {
                 boxes: (

@@ -92,10 +92,9 @@ impl Survey {
     pub fn of(network: &Yolo12, height: i64, width: i64) -> Result<Self> {
         ensure!(height % 32 == 0 && width % 32 == 0, "the input's sides must be multiples of 32, not {width}x{height}");
         let mut survey = Self::default();
-        let head_start = |survey: &Self| survey.stages.iter().map(|stage| stage.parameters).sum::<i64>();
         let out = network.forward(&mut survey, &Shape { channels: 3, height, width })?;
         survey.declare("model.21.dfl.conv.weight", &[1, BINS, 1, 1], Role::Constant, Start::Range);
-        let before = head_start(&survey);
+        let before: i64 = survey.stages.iter().map(|stage| stage.parameters).sum();
         let output = (out.distribution.channels + out.scores.channels, out.scores.height, 1);
         survey.stages.push(StageSummary { name: "model.21".into(), parameters: survey.parameters() - before, output });
         Ok(survey)

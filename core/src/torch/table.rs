@@ -43,7 +43,8 @@ pub(super) static TABLE: TensorTable = TensorTable {
 
 /// Makes tensors available to built-ins and to plugins that are loaded later.
 pub fn install() {
-    trainer_sdk::export::install_tensors(&TABLE);
+    // SAFETY: csrc/tensor.cpp and csrc/dispatch.cpp implement the table.
+    unsafe { trainer_sdk::export::install_tensors(&TABLE) };
 }
 
 /// The tensor as plugins see it: the same storage and the same gradients.

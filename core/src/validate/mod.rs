@@ -62,7 +62,8 @@ pub fn loader(dataset: Arc<Dataset>, batch: usize, imgsz: u32, workers: usize) -
     Loader::new(dataset, Pipeline::default(), options)
 }
 
-/// Runs `network` (folded inside) over all images of `loader`.
+/// Runs `network` (folded inside) over all images of `loader`; computes the loss beside it where a chain is given, with
+/// the point that the run has reached.
 ///
 /// # Errors
 /// If a batch or the loss fails.
@@ -70,7 +71,7 @@ pub fn validate(
     network: &Network,
     loader: &Loader,
     options: &NmsOptions,
-    mut loss: Option<&mut LossChain>,
+    mut loss: Option<(&mut LossChain, LossPoint)>,
 ) -> Result<Outcome> {
     let start = Instant::now();
     let network = network.folded()?;
@@ -88,8 +89,8 @@ pub fn validate(
         let (_, _, height, width) = batch.images.size4()?;
         let anchors = Anchors::new(height, width, network.kind(), network.device());
         let predictions = tch::no_grad(|| network.forward_eval(&batch.images))?;
-        if let Some(chain) = loss.as_deref_mut() {
-            let at = LossPoint { size: (height, width), image_ids: &batch.image_ids, ..LossPoint::default() };
+        if let Some((chain, run)) = &mut loss {
+            let at = LossPoint { size: (height, width), image_ids: &batch.image_ids, ..*run };
             let values = tch::no_grad(|| chain.evaluate(&predictions, &anchors, &batch.objects, at))?;
             add_losses(&mut losses, &values.terms)?;
             num_batches += 1;
