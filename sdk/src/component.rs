@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::{Augmentation, Loss, Scheduler};
+use crate::{Augmentation, Exporter, Loss, Scheduler};
 
 /// A part that can take a socket: its name, its options and how it is made.
 pub struct Component {
@@ -31,6 +31,8 @@ pub enum Maker {
     Scheduler(fn(&str) -> Result<Box<dyn Scheduler>>),
     /// Takes part in the loss.
     Loss(fn(&str) -> Result<Box<dyn Loss>>),
+    /// Writes models in another format.
+    Exporter(fn(&str) -> Result<Box<dyn Exporter>>),
 }
 
 /// The lower-case constructors that [`component!`](crate::component!) calls with the kind's name.
@@ -53,6 +55,12 @@ impl Maker {
         Self::Loss(|json| Ok(Box::new(parse::<T>(json)?)))
     }
 
+    /// A maker of exporters.
+    #[must_use]
+    pub const fn exporter<T: Exporter + DeserializeOwned + 'static>() -> Self {
+        Self::Exporter(|json| Ok(Box::new(parse::<T>(json)?)))
+    }
+
     /// The kind's name, as in run files and manifests.
     #[must_use]
     pub const fn kind(self) -> &'static str {
@@ -60,6 +68,7 @@ impl Maker {
             Self::Augmentation(_) => "augmentation",
             Self::Scheduler(_) => "scheduler",
             Self::Loss(_) => "loss",
+            Self::Exporter(_) => "exporter",
         }
     }
 }

@@ -76,6 +76,30 @@ impl<'a> FieldMap<'a> {
         status_to_result(status, &error)
     }
 
+    /// Puts `value` under the name together with its gradients by other tensors: pairs of (input, gradient).
+    ///
+    /// # Errors
+    /// As [`set`](Self::set), or if a gradient has not its input's shape.
+    pub fn set_with_gradients(&mut self, name: &str, value: &Tensor, gradients: &[(&Tensor, &Tensor)]) -> Result<()> {
+        let inputs: Vec<_> = gradients.iter().map(|(input, _)| input.raw()).collect();
+        let by_input: Vec<_> = gradients.iter().map(|(_, gradient)| gradient.raw()).collect();
+        let mut error = Vec::new();
+        // SAFETY: the object and its table live for 'a; all tensors are borrowed for the call.
+        #[allow(unsafe_code)]
+        let status = unsafe {
+            ((*self.raw.table).set_with_gradients)(
+                self.raw.object,
+                abi::Str::new(name),
+                value.raw(),
+                inputs.as_ptr(),
+                by_input.as_ptr(),
+                inputs.len(),
+                abi::Sink::to(&mut error),
+            )
+        };
+        status_to_result(status, &error)
+    }
+
     /// Puts a computation under the name, run at most once, when somebody first asks for it.
     ///
     /// # Errors
@@ -102,5 +126,69 @@ impl<'a> FieldMap<'a> {
         let status =
             unsafe { ((*self.raw.table).remove)(self.raw.object, abi::Str::new(name), abi::Sink::to(&mut error)) };
         status_to_result(status, &error)
+    }
+}
+
+/// How a trainable parameter starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// All elements alike.
+    Constant(f64),
+    /// Uniform in [low, high).
+    Uniform(f64, f64),
+    /// Normal, by mean and standard deviation.
+    Normal(f64, f64),
+}
+
+/// A borrowed host object that holds a loss's trainable parameters.
+#[derive(Clone, Copy)]
+pub struct ParameterMap<'a> {
+    raw: abi::Parameters,
+    life: PhantomData<&'a ()>,
+}
+
+impl ParameterMap<'_> {
+    /// Wraps what the boundary passes.
+    ///
+    /// # Safety
+    /// `raw` must be a live object with its table for the lifetime that is chosen.
+    #[allow(unsafe_code)]
+    #[must_use]
+    pub unsafe fn from_raw(raw: abi::Parameters) -> Self {
+        Self { raw, life: PhantomData }
+    }
+
+    /// What the boundary passes.
+    #[must_use]
+    pub fn raw(&self) -> abi::Parameters {
+        self.raw
+    }
+
+    /// See [`LossContext::parameter`](crate::LossContext::parameter).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn get(&self, name: &str, size: &[i64], init: Init) -> Result<Tensor> {
+        let (kind, a, b) = match init {
+            Init::Constant(value) => (0, value, 0.0),
+            Init::Uniform(low, high) => (1, low, high),
+            Init::Normal(mean, deviation) => (2, mean, deviation),
+        };
+        let (mut handle, mut error) = (std::ptr::null_mut(), Vec::new());
+        // SAFETY: the object and its table live for 'a; on success the handle is ours.
+        #[allow(unsafe_code)]
+        unsafe {
+            let status = ((*self.raw.table).get)(
+                self.raw.object,
+                abi::Str::new(name),
+                size.as_ptr(),
+                size.len(),
+                abi::Init { kind, a, b },
+                &raw mut handle,
+                abi::Sink::to(&mut error),
+            );
+            status_to_result(status, &error)?;
+            Ok(Tensor::from_raw(handle))
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What authors of [Trainer](https://github.com/trainer-rs/trainer) plugins write against.
 //!
-//! A plugin is a dynamic library that adds losses (in later versions also augmentations, schedules and exporters)
-//! to the trainer. This is a whole one:
+//! A plugin is a dynamic library that adds augmentations, schedules, losses or exporters to the trainer. This is a
+//! whole one:
 //!
 //! ```no_run
 //! use trainer_sdk::{Loss, LossContext, Result, Targets, export_plugin};
@@ -36,25 +36,37 @@
 
 pub mod component;
 pub mod export;
-mod fields;
+pub mod model_store;
+pub mod parameter_store;
+pub mod sample_store;
 pub mod store;
 pub mod testing;
 
 mod augmentation;
+mod exporter;
+mod fields;
 mod loss;
+mod model;
+mod ready;
 mod rng;
+mod sample;
 mod scheduler;
 mod tensor;
 
 pub use anyhow::{Context, Error, Result, bail, ensure};
 pub use augmentation::{AugmentContext, Augmentation};
-pub use fields::FieldMap;
+pub use exporter::{Artifact, ExportContext, Exporter, Format};
+pub use fields::{FieldMap, Init, ParameterMap};
 pub use loss::{Loss, LossContext, Predictions, Targets, Terms};
+pub use model::{Metadata, Model, OnnxOptions, TensorView};
+pub use ready::ReadyContext;
 pub use rng::Rng;
-pub use scheduler::{Progress, Rates, Scheduler, schedule};
+pub use sample::{Pixels, Sample};
+pub use scheduler::{Metric, Progress, Rates, Scheduler, schedule};
 pub use tensor::{Arg, Dtype, Tensor};
+pub use tracing;
 pub use trainer_abi as abi;
-pub use trainer_image::{Bbox, HsvGains, Image, Matrix, Object, Sample, Size};
+pub use trainer_image::{Bbox, HsvGains, Image, Matrix, Object, Size};
 
 #[doc(hidden)]
 pub use {constcat, inventory};

@@ -5,7 +5,7 @@
 
 use anyhow::Result;
 
-use crate::{FieldMap, Tensor};
+use crate::{FieldMap, Init, ParameterMap, ReadyContext, Tensor};
 
 /// One link of the loss chain.
 ///
@@ -13,6 +13,14 @@ use crate::{FieldMap, Tensor};
 /// objects to anchors, fixes each anchor's box weight and the normaliser, and offers the terms `box`, `cls` and
 /// `dfl`. Then each further link is called in the order of the run file.
 pub trait Loss: Send {
+    /// What the run is like; once, before the first batch.
+    ///
+    /// # Errors
+    /// An error stops the run before it starts.
+    fn ready(&mut self, _run: &ReadyContext) -> Result<()> {
+        Ok(())
+    }
+
     /// Pass 1, with gradients off, after the assignment: smooth or reweight class targets. Box weights and the
     /// normaliser are fixed already and do not follow.
     ///
@@ -73,6 +81,20 @@ pub struct LossContext<'a> {
     pub image_ids: &'a [u64],
     /// What the network predicted, for losses whose targets depend on it.
     pub predictions: Predictions<'a>,
+    /// This loss's trainable parameters; see [`parameter`](Self::parameter).
+    pub parameters: ParameterMap<'a>,
+}
+
+impl LossContext<'_> {
+    /// A trainable parameter of this loss, float `size`, made at the first call and the same tensor ever after. The
+    /// trainer optimizes it (without weight decay), averages it with the weights and saves it under the loss's name.
+    /// In pass 1 and in validation it records no gradients; in validation it holds the averaged values.
+    ///
+    /// # Errors
+    /// If the name was used with another size before, or the size or the start values are not possible.
+    pub fn parameter(&self, name: &str, size: &[i64], init: Init) -> Result<Tensor> {
+        self.parameters.get(name, size, init)
+    }
 }
 
 /// What the network predicted. Read only; gradients flow through `scores`, `distribution` and `boxes` in pass 2.
@@ -222,6 +244,15 @@ impl Terms<'_> {
     /// If the tensor is not a scalar.
     pub fn set(&mut self, name: &str, term: &Tensor) -> Result<()> {
         self.0.set(name, term)
+    }
+
+    /// As [`set`](Self::set), for a term that was computed outside libtorch: `value` is a scalar, and of each input
+    /// (a tensor of [`Predictions`] or computed from one) the gradient of the value by it, of the input's shape.
+    ///
+    /// # Errors
+    /// If `value` is not a scalar or a gradient has not its input's shape.
+    pub fn set_with_gradients(&mut self, name: &str, value: &Tensor, gradients: &[(&Tensor, &Tensor)]) -> Result<()> {
+        self.0.set_with_gradients(name, value, gradients)
     }
 
     /// As [`set`](Self::set), but computed only when somebody asks.

@@ -12,8 +12,19 @@ impl Rng {
     /// A generator for the given key, e.g. `[run seed, epoch, sample index, stage]`.
     #[must_use]
     pub fn from_key(key: &[u64]) -> Self {
-        let mixed = key.iter().fold(0x9e37_79b9_7f4a_7c15, |hash, &part| splitmix64(hash ^ splitmix64(part)));
-        Self(Pcg64::seed_from_u64(mixed))
+        Self::from_seed(Self::mix(key))
+    }
+
+    /// A generator for a number, e.g. one that [`mix`](Rng::mix) made of a key.
+    #[must_use]
+    pub fn from_seed(seed: u64) -> Self {
+        Self(Pcg64::seed_from_u64(seed))
+    }
+
+    /// A key as one number: `from_seed(mix(key))` is `from_key(key)`.
+    #[must_use]
+    pub fn mix(key: &[u64]) -> u64 {
+        key.iter().fold(0x9e37_79b9_7f4a_7c15, |hash, &part| splitmix64(hash ^ splitmix64(part)))
     }
 
     /// A number from [low, high); `low` where the range is empty.

@@ -27,6 +27,14 @@ pub trait FieldStore {
     /// # Errors
     /// If the field is read-only or the shape does not fit.
     fn set(&mut self, name: &str, tensor: Tensor) -> Result<()>;
+    /// Puts a value under the name that was computed outside libtorch, with its gradients by other tensors. Where the
+    /// tensors record gradients the default splices them into the graph.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set), or if a gradient has not its input's shape.
+    fn set_with_gradients(&mut self, name: &str, value: &Tensor, gradients: &[(Tensor, Tensor)]) -> Result<()> {
+        self.set(name, spliced(value, gradients)?)
+    }
     /// Puts a computation under the name.
     ///
     /// # Errors
@@ -37,6 +45,19 @@ pub trait FieldStore {
     /// # Errors
     /// If there is none of that name or the object is read-only.
     fn remove(&mut self, name: &str) -> Result<()>;
+}
+
+/// A scalar of the value of `value` whose backward multiplies by the given gradients: with s = sum of (input *
+/// gradient), s + (value - s) without gradients.
+fn spliced(value: &Tensor, gradients: &[(Tensor, Tensor)]) -> Result<Tensor> {
+    let mut surrogate = value.detach()?.mul_scalar(0.0)?;
+    for (input, gradient) in gradients {
+        let (wanted, got) = (input.size(), gradient.size());
+        ensure!(wanted == got, "a gradient of shape {got:?} for an input of shape {wanted:?}");
+        surrogate = surrogate.add(&input.mul(&gradient.detach()?)?.sum()?)?;
+    }
+    let rest = value.sub(&surrogate)?.detach()?;
+    surrogate.add(&rest)
 }
 
 /// A computation that somebody offered; runs at most once.
@@ -79,10 +100,10 @@ thread_local! {
 
 /// Marks a store as borrowed until dropped. An offered computation that called back into the store that runs it
 /// would borrow it twice; Rust's lifetimes forbid that to safe code, nothing does to C.
-struct Busy;
+pub(crate) struct Busy;
 
 impl Busy {
-    fn mark(object: Opaque) -> Result<Self> {
+    pub(crate) fn mark(object: Opaque) -> Result<Self> {
         BUSY.with_borrow_mut(|busy| {
             ensure!(!busy.contains(&object), "a computation cannot use the object that it was offered to");
             busy.push(object);
@@ -100,8 +121,14 @@ impl Drop for Busy {
 struct Table<S>(std::marker::PhantomData<S>);
 
 impl<S: FieldStore> Table<S> {
-    const TABLE: &'static FieldsTable =
-        &FieldsTable { names: Self::names, get: Self::get, set: Self::set, offer: Self::offer, remove: Self::remove };
+    const TABLE: &'static FieldsTable = &FieldsTable {
+        names: Self::names,
+        get: Self::get,
+        set: Self::set,
+        set_with_gradients: Self::set_with_gradients,
+        offer: Self::offer,
+        remove: Self::remove,
+    };
 
     /// Runs `f` on the store; an error or a panic becomes a status and a text.
     unsafe fn with(object: Opaque, error: Sink, f: impl FnOnce(&mut S) -> Result<()>) -> Status {
@@ -138,6 +165,24 @@ impl<S: FieldStore> Table<S> {
         unsafe {
             let borrowed = std::mem::ManuallyDrop::new(Tensor::from_raw(tensor));
             Self::with(object, error, |store| store.set(&name.to_text(), Tensor::clone(&borrowed)))
+        }
+    }
+
+    unsafe extern "C" fn set_with_gradients(
+        object: Opaque,
+        name: Str,
+        value: Opaque,
+        inputs: *const Opaque,
+        gradients: *const Opaque,
+        count: usize,
+        error: Sink,
+    ) -> Status {
+        // SAFETY: all pointers live for the call; the borrowed handles are retained by the clones, not released here.
+        unsafe {
+            let borrowed = |handle| Tensor::clone(&std::mem::ManuallyDrop::new(Tensor::from_raw(handle)));
+            let pair = |i| (borrowed(*inputs.add(i)), borrowed(*gradients.add(i)));
+            let (value, pairs) = (borrowed(value), (0..count).map(pair).collect::<Vec<_>>());
+            Self::with(object, error, |store| store.set_with_gradients(&name.to_text(), &value, &pairs))
         }
     }
 

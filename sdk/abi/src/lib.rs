@@ -11,14 +11,26 @@
 
 #![allow(unsafe_code, non_local_definitions)] // abi_stable's derive needs both; there is no logic here
 
+mod augmentation;
+mod exporter;
+mod fields;
+mod host;
 mod loss;
 mod root;
+mod sample;
+mod scheduler;
 mod tensor;
 mod text;
 
 pub use abi_stable;
-pub use loss::{Fields, FieldsTable, LOSS, LossContext, LossTable, Thunk};
-pub use root::{Extension, Factory, Host, Root, RootRef};
+pub use augmentation::{AUGMENTATION, AugmentContext, AugmentationTable};
+pub use exporter::{EXPORTER, ExportContext, ExporterTable, Model, ModelTable, TensorData};
+pub use fields::{Fields, FieldsTable, Init, Parameters, ParametersTable, Thunk};
+pub use host::{Host, LOG, LogTable, OPTIONS, OptionsTable};
+pub use loss::{LOSS, LossContext, LossTable};
+pub use root::{Extension, Factory, PLAIN_ROOT, PlainRoot, Root, RootRef};
+pub use sample::{Object, Pixels, Sample, SampleInfo, SampleTable};
+pub use scheduler::{Metric, Progress, Rates, SCHEDULER, SchedulerTable};
 pub use tensor::{Dtype, TENSOR, TensorInfo, TensorTable, Value, tag};
 pub use text::{Sink, Status, Str};
 

@@ -1,8 +1,8 @@
-//! `trainer.loss/1`: what a loss implements, and the named tensors that it reads and writes.
+//! `trainer.loss/1`: what a loss implements.
 
 use abi_stable::StableAbi;
 
-use crate::{Opaque, Sink, Status, Str};
+use crate::{Fields, Opaque, Parameters, Sink, Status, Str};
 
 /// The id of [`LossTable`].
 pub const LOSS: &str = "trainer.loss/1";
@@ -15,6 +15,8 @@ pub struct LossTable {
     pub create: unsafe extern "C" fn(options: Str, instance: *mut Opaque, error: Sink) -> Status,
     /// Ends an instance.
     pub destroy: unsafe extern "C" fn(instance: Opaque),
+    /// What the run is like (a JSON object, see `ReadyContext` of the SDK); once, after `create`.
+    pub ready: unsafe extern "C" fn(instance: Opaque, run: Str, error: Sink) -> Status,
     /// Pass 1, gradients off: may change class targets.
     pub targets:
         unsafe extern "C" fn(instance: Opaque, targets: Fields, context: *const LossContext, error: Sink) -> Status,
@@ -55,42 +57,6 @@ pub struct LossContext {
     pub image_ids: *const u64,
     /// The network's predictions (read only).
     pub predictions: Fields,
-}
-
-/// A host object that holds named tensors.
-#[repr(C)]
-#[derive(StableAbi, Clone, Copy)]
-pub struct Fields {
-    /// Passed to every function of the table.
-    pub object: Opaque,
-    /// The functions; valid as long as the object.
-    pub table: *const FieldsTable,
-}
-
-/// Reading and writing named tensors.
-#[repr(C)]
-#[derive(StableAbi, Clone, Copy)]
-pub struct FieldsTable {
-    /// Writes the names, one a line, in order.
-    pub names: unsafe extern "C" fn(object: Opaque, out: Sink),
-    /// A new reference to the named tensor; computes it if it was only offered.
-    pub get: unsafe extern "C" fn(object: Opaque, name: Str, tensor: *mut Opaque, error: Sink) -> Status,
-    /// Puts a tensor (borrowed) under the name; refused where the field is read-only or its shape is fixed.
-    pub set: unsafe extern "C" fn(object: Opaque, name: Str, tensor: Opaque, error: Sink) -> Status,
-    /// Puts a computation under the name, run only if somebody asks. Takes the thunk over, also when it fails.
-    pub offer: unsafe extern "C" fn(object: Opaque, name: Str, thunk: Thunk, error: Sink) -> Status,
-    /// Takes the name out.
-    pub remove: unsafe extern "C" fn(object: Opaque, name: Str, error: Sink) -> Status,
-}
-
-/// A computation that is run at most once.
-#[repr(C)]
-#[derive(StableAbi, Clone, Copy)]
-pub struct Thunk {
-    /// Passed to both functions.
-    pub state: Opaque,
-    /// Computes the tensor (a new reference).
-    pub call: unsafe extern "C" fn(state: Opaque, tensor: *mut Opaque, error: Sink) -> Status,
-    /// Ends `state`; called once, whether or not `call` was.
-    pub destroy: unsafe extern "C" fn(state: Opaque),
+    /// The instance's trainable parameters.
+    pub parameters: Parameters,
 }

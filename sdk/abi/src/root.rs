@@ -1,11 +1,11 @@
-//! The root module: what is found by the loader in a plugin's file, and what the host hands over. Frozen.
+//! The root module: what the loader finds in a plugin's file. Frozen.
 
 use abi_stable::{
     StableAbi, declare_root_module_statics, library::RootModule, package_version_strings, sabi_types::VersionStrings,
     type_layout::TypeLayout,
 };
 
-use crate::{Sink, Status, Str};
+use crate::{Host, Sink, Status, Str};
 
 /// What a plugin exports under abi_stable's root symbol. These four functions never change; growth goes through
 /// the ids of [`Factory::table`] and `get_ext`.
@@ -30,6 +30,25 @@ impl RootModule for RootRef {
     const BASE_NAME: &'static str = "trainer_plugin";
     const NAME: &'static str = "trainer_plugin";
     const VERSION_STRINGS: VersionStrings = package_version_strings!();
+}
+
+/// The symbol under which a plugin that is not written in Rust exports its [`PlainRoot`].
+pub const PLAIN_ROOT: &str = "trainer_plugin_root";
+
+/// The root of a plugin in another language: the same four functions, without abi_stable's header. Frozen.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy)]
+pub struct PlainRoot {
+    /// `sizeof` this struct, as the plugin was compiled.
+    pub size: usize,
+    /// As [`Root::meta`].
+    pub meta: unsafe extern "C" fn() -> Str,
+    /// As [`Root::factories`].
+    pub factories: unsafe extern "C" fn(count: *mut usize) -> *const Factory,
+    /// As [`Root::init`].
+    pub init: unsafe extern "C" fn(host: *const Host, error: Sink) -> Status,
+    /// As [`Root::get_ext`].
+    pub get_ext: unsafe extern "C" fn(id: Str) -> Extension,
 }
 
 /// One component of a plugin.
@@ -66,12 +85,4 @@ pub struct Extension {
 impl Extension {
     /// The answer to an unknown id.
     pub const NONE: Self = Self { layout: None, table: std::ptr::null() };
-}
-
-/// What the host offers to a plugin.
-#[repr(C)]
-#[derive(StableAbi, Clone, Copy)]
-pub struct Host {
-    /// A table of the host by id (`trainer.tensor/1`), null where the id is unknown; lives for the process.
-    pub table: unsafe extern "C" fn(id: Str) -> *const (),
 }

@@ -3,11 +3,11 @@
 use anyhow::Result;
 
 use super::{
-    fields::{Assigned, Named, ReadOnly, put},
+    fields::{Assigned, Kept, Named, ReadOnly, put},
     tensor,
 };
 use crate::{
-    Loss, LossContext, Predictions, Targets, Tensor, Terms,
+    Loss, LossContext, Predictions, Targets, Tensor, Terms, parameter_store,
     store::{self, FieldStore as _},
 };
 
@@ -31,6 +31,7 @@ pub struct LossBench {
     predictions: ReadOnly,
     targets: Assigned,
     terms: Named,
+    parameters: Kept,
 }
 
 impl LossBench {
@@ -62,6 +63,7 @@ impl LossBench {
             predictions: ReadOnly(Vec::new()),
             targets,
             terms: Named(Vec::new()),
+            parameters: Kept::default(),
         }
     }
 
@@ -95,6 +97,13 @@ impl LossBench {
         self
     }
 
+    /// With these values in a trainable parameter of the loss, instead of those it starts with.
+    #[must_use]
+    pub fn parameter(mut self, name: &str, values: Tensor) -> Self {
+        put(&mut self.parameters.0, name, values);
+        self
+    }
+
     /// Runs pass 1 of `loss` and returns the class targets after it.
     ///
     /// # Errors
@@ -122,6 +131,7 @@ impl LossBench {
             num_classes: self.num_classes,
             image_ids: &self.image_ids,
             predictions: Predictions(store::view(&mut self.predictions)),
+            parameters: parameter_store::view(&mut self.parameters),
         };
         pass(&mut Targets(store::view(&mut self.targets)), &mut Terms(store::view(&mut self.terms)), &cx)
     }

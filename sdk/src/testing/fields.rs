@@ -2,8 +2,10 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use super::tensor;
 use crate::{
-    Tensor,
+    Init, Rng, Tensor,
+    parameter_store::ParameterStore,
     store::{Computation, FieldStore},
 };
 
@@ -131,4 +133,27 @@ impl FieldStore for Named {
 fn scalar(name: &str, tensor: Tensor) -> Result<Tensor> {
     ensure!(tensor.size().is_empty(), "term `{name}` must be a scalar, not {:?}", tensor.size());
     Ok(tensor)
+}
+
+/// A loss's trainable parameters: doubles that nothing trains.
+#[derive(Default)]
+pub(super) struct Kept(pub Vec<(String, Tensor)>);
+
+impl ParameterStore for Kept {
+    fn get(&mut self, name: &str, size: &[i64], init: Init) -> Result<Tensor> {
+        if let Ok(known) = get(&self.0, name) {
+            ensure!(known.size() == size, "parameter `{name}` is {:?}, not {size:?}", known.size());
+            return Ok(known);
+        }
+        let mut rng = Rng::from_key(&[self.0.len() as u64]);
+        let mut value = || match init {
+            Init::Constant(value) => value,
+            Init::Uniform(low, high) => rng.uniform(low, high),
+            Init::Normal(mean, deviation) => mean + deviation * rng.normal(),
+        };
+        let count = size.iter().product::<i64>().max(0);
+        let made = tensor(&(0..count).map(|_| value()).collect::<Vec<_>>(), size);
+        put(&mut self.0, name, made.clone());
+        Ok(made)
+    }
 }

@@ -1,5 +1,13 @@
 //! Unit tests of plugins, without the trainer and its 543 MB of libtorch.
 //!
+//! - Augmentations run on real pixels, through the trainer's own samples and renderer: [`AugmentBench`].
+//! - Schedulers run over a simulated training: [`SimulatedRun`].
+//! - Exporters get a model of a few tensors: [`ModelBench`]. It has no network, hence no ONNX.
+//! - Losses run on a stand-in for tensors: [`LossBench`]. It has no gradients; `trainer plugin check` has.
+//!
+//! What only `trainer plugin check FILE` can do: gradients against central differences, half precision, leaks, threads,
+//! crashes, and everything that happens at the boundary itself.
+//!
 //! The kit holds a small stand-in for the trainer's tensors: dense `f32`, `f64`, `i64` and `bool` tensors in plain
 //! memory, with libtorch's rules for broadcasting, element types and errors. It has every operator behind the methods
 //! of [`Tensor`] and the comparisons ([`operators`] lists them); results of single floats are computed in double
@@ -37,16 +45,22 @@ mod dense;
 mod elementwise;
 mod fields;
 mod indexing;
+mod model;
 mod operators;
 mod reduction;
 mod registered;
+mod run;
+mod samples;
 mod shape;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub use bench::LossBench;
+pub use model::ModelBench;
 pub use registered::{Registered, component};
+pub use run::SimulatedRun;
+pub use samples::{AugmentBench, picture};
 pub use table::call;
 
 use crate::{Dtype, Tensor};

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Map, Value};
 
 use crate::{
-    Loss,
+    Augmentation, Exporter, Loss, Scheduler,
     component::{self, Component, Maker},
 };
 
@@ -48,6 +48,37 @@ impl Registered {
         Value::Object(defaults.collect())
     }
 
+    /// Makes an augmentation; as [`make_loss`](Self::make_loss).
+    ///
+    /// # Errors
+    /// If the options are refused or the component is no augmentation.
+    pub fn make_augmentation(&self, options: &str) -> Result<Box<dyn Augmentation>> {
+        let Maker::Augmentation(make) = self.0.maker else { return self.is_no("augmentation") };
+        make(&self.effective(options)?.to_string())
+    }
+
+    /// Makes a scheduler; as [`make_loss`](Self::make_loss).
+    ///
+    /// # Errors
+    /// If the options are refused or the component is no scheduler.
+    pub fn make_scheduler(&self, options: &str) -> Result<Box<dyn Scheduler>> {
+        let Maker::Scheduler(make) = self.0.maker else { return self.is_no("scheduler") };
+        make(&self.effective(options)?.to_string())
+    }
+
+    /// Makes an exporter; as [`make_loss`](Self::make_loss).
+    ///
+    /// # Errors
+    /// If the options are refused or the component is no exporter.
+    pub fn make_exporter(&self, options: &str) -> Result<Box<dyn Exporter>> {
+        let Maker::Exporter(make) = self.0.maker else { return self.is_no("exporter") };
+        make(&self.effective(options)?.to_string())
+    }
+
+    fn is_no<T>(&self, kind: &str) -> Result<T> {
+        bail!("{} `{}` is no {kind}", self.0.maker.kind(), self.0.name)
+    }
+
     /// Makes a loss from options as JSON. As the trainer does, refuses options that the schema does not have or whose
     /// number is out of its range, and takes those left out from the schema's defaults. (The trainer checks all of
     /// the schema.)
@@ -55,7 +86,7 @@ impl Registered {
     /// # Errors
     /// If the options are refused or the component is no loss.
     pub fn make_loss(&self, options: &str) -> Result<Box<dyn Loss>> {
-        let Maker::Loss(make) = self.0.maker else { bail!("{} `{}` is no loss", self.0.maker.kind(), self.0.name) };
+        let Maker::Loss(make) = self.0.maker else { return self.is_no("loss") };
         make(&self.effective(options)?.to_string())
     }
 
