@@ -42,5 +42,8 @@ pub mod ema;
 pub mod validate;
 
 pub mod checkpoint;
+pub mod progress;
 pub mod report;
+
+pub mod export;
 mod run_dir;
