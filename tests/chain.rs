@@ -10,7 +10,7 @@ use trainer::{
     model::{Anchors, Network, RawPredictions, Scale, Yolo12},
     optimizer::{Algorithm, Optimizer, Rule},
     registry::Registry,
-    torch::{from_sdk, to_sdk},
+    torch::from_sdk,
 };
 use trainer_sdk::{Arg, Init, Loss, LossContext, Predictions, Result, Targets, Terms, bail};
 

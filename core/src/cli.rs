@@ -15,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 use trainer_loader::{LoadError, PluginFailure};
 
 use crate::{
+    plugin,
     report::print_line,
     settings::{Join, Request},
 };
@@ -49,6 +50,9 @@ enum Verb {
     Export(RunArgs),
     /// Show a model's size: parameters, operations, layers
     Info(RunArgs),
+    /// List, inspect, check, write and trust plugins
+    #[command(subcommand)]
+    Plugin(plugin::Verb),
     /// Make the demo data and say where it is
     Demo,
 }
@@ -70,7 +74,7 @@ struct RunArgs {
 }
 
 /// Verbs, and the flags that are not keys, as clap knows them.
-const VERBS: [&str; 6] = ["train", "val", "export", "info", "demo", "help"];
+const VERBS: [&str; 7] = ["train", "val", "export", "info", "plugin", "demo", "help"];
 const FLAGS: [&str; 7] = ["--config", "--plugin", "--json", "--help", "-h", "--version", "-V"];
 
 /// Whether any thread of the trainer (not of a plugin) has panicked.
@@ -88,7 +92,8 @@ pub fn main() -> ExitCode {
             "error: internal: {info}\nThis is a defect of the trainer; please report it with the command you ran."
         ));
     }));
-    let words = normalise(std::env::args().collect());
+    let words = std::env::args().collect::<Vec<_>>();
+    let words = if words.get(1).is_some_and(|verb| verb == "plugin") { words } else { normalise(words) };
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => {
@@ -97,7 +102,7 @@ pub fn main() -> ExitCode {
         }
     };
     match std::panic::catch_unwind(|| run(cli)) {
-        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Ok(code)) => code,
         Ok(Err(error)) if PANICKED.load(Ordering::Relaxed) => {
             print_line(&format!("{error:#}")); // what became of the panic that was reported
             ExitCode::from(4)
@@ -110,14 +115,16 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<()> {
+fn run(cli: Cli) -> Result<ExitCode> {
     match cli.verb {
+        Verb::Plugin(verb) => return plugin::run(&verb),
         Verb::Train(args) => commands::train(&Request { join: Join::All, ..request(&args)? }, args.json),
         Verb::Val(args) => commands::val(&request(&args)?, args.json),
         Verb::Export(args) => commands::export(&Request { join: Join::Exporters, ..request(&args)? }, args.json),
         Verb::Info(args) => commands::info(&request(&args)?, args.json),
         Verb::Demo => commands::demo(),
     }
+    .map(|()| ExitCode::SUCCESS)
 }
 
 /// 2 for a plugin that was refused or failed, 4 for libtorch's own errors, 1 for what the user can mend.

@@ -46,4 +46,5 @@ pub mod progress;
 pub mod report;
 
 pub mod export;
+pub mod plugin;
 mod run_dir;
