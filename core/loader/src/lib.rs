@@ -5,6 +5,7 @@ mod error;
 mod guest;
 mod host;
 mod kinds;
+mod layout;
 mod manifest;
 mod open;
 mod resolve;
