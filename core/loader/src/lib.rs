@@ -11,6 +11,7 @@ mod list;
 mod lock;
 mod loss;
 mod manifest;
+mod no_tensors;
 mod open;
 mod options;
 mod permissions;
@@ -29,6 +30,8 @@ pub use list::{Inspected, inspect, list};
 pub use lock::{Trust, Trusted, trust, trusted, untrust};
 pub use loss::LossFactory;
 pub use manifest::{ComponentEntry, Manifest};
+#[doc(hidden)]
+pub use no_tensors::install_no_tensors;
 pub use options::LoadOptions;
 pub use permissions::PermissionFault;
 pub use pipeline::load;

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::{
-    LoadError, LoadOptions, Manifest, Plugin, Policy, cache::Cache, elf, file::PluginFile, open, permissions,
-    policy, probe, resolve::Found,
+    LoadError, LoadOptions, Manifest, Plugin, Policy, cache::Cache, elf, file::PluginFile, open, permissions, policy,
+    probe, resolve::Found,
 };
 
 /// A file that may be tried out: read, hashed, allowed, and built for this trainer.

@@ -250,6 +250,9 @@ pub(crate) fn probe(
     options: &LoadOptions,
 ) -> Result<Probed, LoadError> {
     let path = || file.path.clone();
+    // The plugin's words name the copy, which nobody but the loader knows.
+    let (subject, name) = (format!("plugin {} ", copy.display()), copy.display().to_string());
+    let words = |text: String| text.replace(&subject, "it ").replace(&name, &file.path.display().to_string());
     let refused = |reason| LoadError::Probe { path: path(), reason };
     let result = result_file(results, &file.sha256);
     if let Some(outcome) = cached(&result) {
@@ -262,10 +265,18 @@ pub(crate) fn probe(
         Ended::With { status, answer, said } => match (status.signal(), serde_json::from_slice(&answer)) {
             (Some(signal), _) => Kept::Crashed { signal, said },
             (None, Ok(Answer::Ok(probed))) => Kept::Ok(probed),
-            (None, Ok(Answer::CannotOpen(reason))) => return Err(LoadError::Open { path: path(), reason }),
-            (None, Ok(Answer::AbiLayout(reason))) => return Err(LoadError::Layout { path: path(), reason }),
-            (None, Ok(Answer::InitFailed(reason))) => return Err(LoadError::Init { path: path(), reason }),
-            (None, Ok(Answer::Component(reason))) => return Err(refused(ProbeFault::Refused { reason })),
+            (None, Ok(Answer::CannotOpen(reason))) => {
+                return Err(LoadError::Open { path: path(), reason: words(reason) });
+            }
+            (None, Ok(Answer::AbiLayout(reason))) => {
+                return Err(LoadError::Layout { path: path(), reason: words(reason) });
+            }
+            (None, Ok(Answer::InitFailed(reason))) => {
+                return Err(LoadError::Init { path: path(), reason: words(reason) });
+            }
+            (None, Ok(Answer::Component(reason))) => {
+                return Err(refused(ProbeFault::Refused { reason: words(reason) }));
+            }
             (None, Err(_)) => Kept::Exited { code: status.code().unwrap_or(0), said },
         },
     };

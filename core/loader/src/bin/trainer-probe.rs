@@ -1,8 +1,6 @@
 //! Tries a plugin out: loads it, constructs each of its components once, and writes an [`Answer`] as JSON. The loader
 //! runs it in a process of its own, since whatever the plugin does here costs no training run.
 
-mod tensors;
-
 use std::{
     env, fs,
     fs::File,
@@ -44,7 +42,7 @@ fn probe(file: &Path) -> io::Result<()> {
     dup2_stdout(&printed)?;
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     setrlimit(Resource::Fsize, Rlimit { current: Some(WRITE_LIMIT), maximum: Some(WRITE_LIMIT) })?;
-    tensors::install();
+    trainer_loader::install_no_tensors();
 
     let mut answer = try_out(file)?;
     trainer_loader::flush_c_streams();

@@ -1,4 +1,4 @@
-//! A tensor table that refuses every call: nothing that is tried out may use tensors.
+//! A tensor table that refuses every call, for processes without libtorch: what is tried out may not use tensors.
 
 #![allow(unsafe_code)] // the host's side of trainer-abi
 
@@ -6,8 +6,11 @@ use trainer_sdk::abi::{Opaque, Sink, Status, Str, TensorInfo, TensorTable, Value
 
 static TABLE: TensorTable = TensorTable { retain, release, describe, find, call, from_bytes, to_bytes };
 
-/// Makes the table known to the plugin.
-pub fn install() {
+/// Makes a tensor table known to plugins that refuses every call; for `trainer-probe` and for tests.
+///
+/// # Panics
+/// If this process has another table.
+pub fn install_no_tensors() {
     // SAFETY: the functions below refuse what trainer-abi lets them refuse.
     unsafe { trainer_sdk::export::install_tensors(&TABLE) }
 }
