@@ -69,8 +69,8 @@ impl Cache {
         let folder = folder.canonicalize().map_err(failed)?;
         check_folder(&folder, OTHERS_WRITE)?;
         let metadata = folder.metadata().map_err(failed)?;
-        let above = permissions::faults(&folder, &metadata).into_iter();
-        match above.filter(|fault| matches!(fault, PermissionFault::WorldWritableFolder(_))).next() {
+        let mut above = permissions::faults(&folder, &metadata).into_iter();
+        match above.find(|fault| matches!(fault, PermissionFault::WorldWritableFolder(_))) {
             Some(fault) => Err(CacheFault::NotOurs { folder, reason: format!("it {fault}") }),
             None => Ok(Self(folder)),
         }

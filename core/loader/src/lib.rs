@@ -3,13 +3,17 @@
 //! copy it into the user's cache, try the copy out in another process, then open it, compare layouts both ways and hand
 //! the host over. [`load`] does all of it, [`inspect`] and [`list`] all that runs no code.
 
+mod answer;
+mod build_fault;
 mod cache;
+mod child;
 mod elf;
 mod error;
 mod file;
 mod list;
 mod lock;
 mod loss;
+mod machine;
 mod manifest;
 mod no_tensors;
 mod open;
@@ -18,13 +22,18 @@ mod permissions;
 mod pipeline;
 mod policy;
 mod probe;
+mod probe_fault;
 mod resolve;
+mod signature;
 mod system;
 
 use std::{fs, path::Path, path::PathBuf};
 
+pub use answer::{Answer, Probed, ProbedComponent};
+pub use build_fault::{BuildFault, Version};
 pub use cache::CacheFault;
-pub use elf::{BuildFault, Version, needed};
+pub use child::PROBE_TIMEOUT;
+pub use elf::needed;
 pub use error::{LoadError, PluginFailure};
 pub use list::{Inspected, inspect, list};
 pub use lock::{Trust, Trusted, trust, trusted, untrust};
@@ -36,7 +45,8 @@ pub use options::LoadOptions;
 pub use permissions::PermissionFault;
 pub use pipeline::load;
 pub use policy::{Policy, PolicyFault};
-pub use probe::{Answer, PROBE_TIMEOUT, ProbeFault, Probed, ProbedComponent, forget_probe};
+pub use probe::forget_probe;
+pub use probe_fault::ProbeFault;
 pub use resolve::{Found, Provenance, find_alias, libraries, resolve, search_path};
 
 /// A plugin that is in memory. Libraries are never unloaded.

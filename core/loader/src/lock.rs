@@ -73,9 +73,9 @@ pub fn trusted(lock: &Path) -> Result<Vec<Trusted>, PolicyFault> {
 /// Why the user's own settings at `path` may not be the user's.
 pub(crate) fn others_write(path: &Path) -> io::Result<Option<PermissionFault>> {
     let path = path.canonicalize()?;
-    let faults = permissions::faults(&path, &path.metadata()?).into_iter();
+    let mut faults = permissions::faults(&path, &path.metadata()?).into_iter();
     // A group's folder above the user's own is common and not ours to judge.
-    Ok(faults.filter(|fault| !matches!(fault, PermissionFault::GroupWritableFolder(_))).next())
+    Ok(faults.find(|fault| !matches!(fault, PermissionFault::GroupWritableFolder(_))))
 }
 
 /// What `entries` say of the file with that path and hash.

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)] // calls into the C library
 
-use crate::elf::Version;
+use crate::Version;
 
 /// The version of the C library this process runs on; none where it is not glibc.
 #[cfg(target_env = "gnu")]
