@@ -4,10 +4,11 @@
 mod check;
 mod run_file;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
+use trainer_loader::Plugin;
 
 use crate::{
     config::{ComponentConfig, RunConfig},
@@ -121,7 +122,7 @@ pub fn resolve(
     }
     for name in &request.plugins {
         if request.plugins_join {
-            join(&mut config, registry, name)?;
+            join(&mut config, registry.load(name)?);
         } else {
             registry.load(name)?;
         }
@@ -147,15 +148,14 @@ fn merge(under: &mut Value, over: Value) {
     }
 }
 
-/// Loads a plugin and places each of its components that the run does not place yet.
-fn join(config: &mut RunConfig, registry: &mut Registry, name: &Path) -> Result<()> {
-    for component in &registry.load(name)?.components {
+/// Places each component of a plugin that the run does not place yet.
+fn join(config: &mut RunConfig, plugin: &Plugin) {
+    for component in &plugin.components {
         let (kind, name) = (component.entry.kind.as_str(), component.entry.name.as_str());
         if kind == "loss" && !config.loss.iter().any(|link| link.name == name) {
             config.loss.push(ComponentConfig::named(name));
         }
     }
-    Ok(())
 }
 
 /// Sets one key.
@@ -178,8 +178,8 @@ fn set(config: RunConfig, registry: &mut Registry, key: &str, text: &str) -> Res
     if let Some((name, option)) = placed_alias(&config, registry, key) {
         return set_option(config, &name, &option, text);
     }
-    if let Some(path) = trainer_loader::find_alias(key) {
-        join(&mut config, registry, &path).with_context(written)?;
+    if let Some(found) = trainer_loader::find_alias(key) {
+        join(&mut config, registry.load_found(&found).with_context(written)?);
         if let Some((name, option)) = placed_alias(&config, registry, key) {
             return set_option(config, &name, &option, text);
         }
