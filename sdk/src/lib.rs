@@ -52,7 +52,7 @@ pub use fields::FieldMap;
 pub use loss::{Loss, LossContext, Predictions, Targets, Terms};
 pub use rng::Rng;
 pub use scheduler::{Progress, Rates, Scheduler, schedule};
-pub use tensor::{Arg, Dtype, Tensor};
+pub use tensor::{Arg, Device, Dtype, MemoryFormat, Reduction, Scalar, Tensor};
 pub use trainer_abi as abi;
 pub use trainer_image::{Bbox, HsvGains, Image, Matrix, Object, Sample, Size};
 
