@@ -34,13 +34,9 @@
 mod arguments;
 mod bench;
 mod dense;
-mod elementwise;
 mod fields;
-mod indexing;
 mod operators;
-mod reduction;
 mod registered;
-mod shape;
 mod table;
 #[cfg(test)]
 mod tests;
