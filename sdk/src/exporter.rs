@@ -21,7 +21,10 @@ pub trait Exporter: Send {
     }
 
     /// The formats that it makes; users choose one by `format=NAME`.
-    fn formats(&self) -> Vec<Format>;
+    ///
+    /// # Errors
+    /// An error ends the export.
+    fn formats(&self) -> Result<Vec<Format>>;
 
     /// Writes `model` to `out`, a path with the format's extension in a directory that exists, and says what was
     /// written. Write beside and rename, so that no half of a file stays under the name.

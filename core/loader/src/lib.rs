@@ -2,7 +2,9 @@
 //! from the ELF section without running anything, then open it, compare layouts both ways and hand the host over.
 
 mod error;
-mod loss;
+mod guest;
+mod host;
+mod kinds;
 mod manifest;
 mod open;
 mod resolve;
@@ -12,7 +14,8 @@ use std::{fs, path::Path, path::PathBuf};
 use sha2::{Digest as _, Sha256};
 
 pub use error::{LoadError, PluginFailure};
-pub use loss::LossFactory;
+pub use guest::{Guest, Visit, visit};
+pub use kinds::LoadedFactory;
 pub use manifest::{ComponentEntry, Manifest};
 pub use resolve::{resolve, search_path};
 
@@ -35,7 +38,7 @@ pub struct LoadedComponent {
     /// The JSON Schema of its options.
     pub schema: serde_json::Value,
     /// Makes instances.
-    pub factory: LossFactory,
+    pub factory: LoadedFactory,
 }
 
 /// Loads the plugin at `path`.
@@ -47,7 +50,7 @@ pub fn load(path: &Path) -> Result<Plugin, LoadError> {
     let bytes = fs::read(path).map_err(|reason| LoadError::Unreadable { path: path.into(), reason })?;
     let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     let manifest = Manifest::read(path, &bytes)?;
-    let components = open::open(path, &manifest)?;
+    let components = open::open(path, path, &manifest)?;
     Ok(Plugin { path: path.into(), sha256, manifest, components })
 }
 

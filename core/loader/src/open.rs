@@ -7,7 +7,7 @@ use std::path::Path;
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use trainer_abi::{
-    Extension, Factory, Host, LOSS, LossTable, RootRef, Sink, Status, Str, TENSOR,
+    Extension, Factory, Host, RootRef, Sink, Status, Str,
     abi_stable::{
         StableAbi,
         abi_stability::abi_checking::check_layout_compatibility,
@@ -16,41 +16,71 @@ use trainer_abi::{
     },
 };
 
-use crate::{LoadError, LoadedComponent, LossFactory, Manifest};
+use crate::{
+    ComponentEntry, LoadError, LoadedComponent, Manifest,
+    guest::{self, Guest, Table},
+    host::HOST,
+    kinds::{Kind, LoadedFactory},
+};
 
 /// glibc's flag for "never unload": code and static data of a plugin must outlive everything made from it.
 const RTLD_NODELETE: i32 = 0x1000;
 
-/// Opens the library and returns its components in the order of the manifest.
-pub(crate) fn open(path: &Path, manifest: &Manifest) -> Result<Vec<LoadedComponent>, LoadError> {
-    let root = root(path)?;
-    static HOST: Host = Host { table: host_table };
+/// Opens the library `loaded`, a copy of the user's `file`, and returns its components in the order of the manifest.
+pub(crate) fn open(file: &Path, loaded: &Path, manifest: &Manifest) -> Result<Vec<LoadedComponent>, LoadError> {
+    let root = Root::open(file, loaded)?;
     let mut error = Vec::new();
     // SAFETY: the layout check has passed; HOST lives for the process.
-    let status = unsafe { root.init()(&raw const HOST, Sink::to(&mut error)) };
+    let status = unsafe { (root.init)(&raw const HOST, Sink::to(&mut error)) };
     if status != Status::OK {
-        return Err(LoadError::Init { path: path.into(), reason: String::from_utf8_lossy(&error).into_owned() });
+        return Err(LoadError::Init { path: file.into(), reason: String::from_utf8_lossy(&error).into_owned() });
     }
     let mut count = 0;
     // SAFETY: the plugin returns `count` entries that live for the process.
     let factories = unsafe {
-        let first = root.factories()(&raw mut count);
+        let first = (root.factories)(&raw mut count);
         if count == 0 { &[] } else { std::slice::from_raw_parts(first, count) }
     };
-    manifest.components.iter().map(|entry| component(path, factories, entry)).collect()
+    manifest
+        .components
+        .iter()
+        .map(|entry| {
+            let guest = Guest {
+                plugin: manifest.id.clone(),
+                component: entry.name.clone(),
+                file: file.into(),
+                loaded: loaded.into(),
+            };
+            component(Box::leak(Box::new(guest)), factories, entry)
+        })
+        .collect()
 }
 
-/// dlopen, abi_stable's header, then our two-way layout check.
-fn root(path: &Path) -> Result<RootRef, LoadError> {
+/// The functions of a root that are used here, whichever language it was written in.
+struct Root {
+    factories: unsafe extern "C" fn(*mut usize) -> *const Factory,
+    init: unsafe extern "C" fn(*const Host, Sink) -> Status,
+}
+
+impl Root {
+    fn open(file: &Path, loaded: &Path) -> Result<Self, LoadError> {
+        let refused = |reason: String| LoadError::Open { path: file.into(), reason };
+        // SAFETY: running a plugin's initialisers is what the user asked for; its manifest was read before.
+        let library = unsafe { Library::open(Some(loaded), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) };
+        let library = library.map_err(|reason| refused(reason.to_string()))?;
+        let root = rust_root(&library, file)?;
+        std::mem::forget(library);
+        Ok(Self { factories: root.factories(), init: root.init() })
+    }
+}
+
+/// abi_stable's header, then our two-way layout check.
+fn rust_root(library: &Library, path: &Path) -> Result<RootRef, LoadError> {
     let refused = |reason: String| LoadError::Open { path: path.into(), reason };
-    // SAFETY: running a plugin's initialisers is what the user asked for; its manifest was read before.
-    let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) };
-    let library = library.map_err(|reason| refused(reason.to_string()))?;
     // SAFETY: the symbol is abi_stable's header wherever it exists; `is_valid` looks at its magic bytes.
     let header =
         unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()).map(|symbol| *symbol) };
     let header = header.map_err(|_| refused("it has no root module".into()))?;
-    std::mem::forget(library);
     if !header.is_valid() {
         return Err(refused("it was built with another version of abi_stable than 0.11".into()));
     }
@@ -72,8 +102,12 @@ fn compare(path: &Path, mine: &'static TypeLayout, theirs: Option<&'static TypeL
 }
 
 /// Finds the factory of a manifest entry and asks for the table of its kind.
-fn component(path: &Path, factories: &[Factory], entry: &crate::ComponentEntry) -> Result<LoadedComponent, LoadError> {
-    let refused = |reason: String| LoadError::Layout { path: path.into(), reason };
+fn component(
+    guest: &'static Guest,
+    factories: &[Factory],
+    entry: &ComponentEntry,
+) -> Result<LoadedComponent, LoadError> {
+    let refused = |reason: String| LoadError::Layout { path: guest.file.clone(), reason };
     let named = |factory: &&Factory| {
         // SAFETY: texts of a factory live for the process.
         unsafe { factory.kind.to_text() == entry.kind && factory.name.to_text() == entry.name }
@@ -82,32 +116,39 @@ fn component(path: &Path, factories: &[Factory], entry: &crate::ComponentEntry) 
         .iter()
         .find(named)
         .ok_or_else(|| refused(format!("{} {} stands in the manifest only", entry.kind, entry.name)))?;
-    if entry.kind != "loss" {
-        return Err(refused(format!("this trainer loads plugins of kind loss, not {} ({})", entry.kind, entry.name)));
-    }
-    // SAFETY: the id lives for the call.
-    let Extension { layout, table } = unsafe { (factory.table)(Str::new(LOSS)) };
-    if table.is_null() {
-        return Err(refused(format!("{} offers no {LOSS} table", entry.name)));
-    }
-    compare(path, <LossTable as StableAbi>::LAYOUT, layout)?;
+    let kind = match entry.kind.as_str() {
+        "augmentation" => Kind::Augmentation(table(guest, factory)?),
+        "scheduler" => Kind::Scheduler(table(guest, factory)?),
+        "loss" => Kind::Loss(table(guest, factory)?),
+        "exporter" => Kind::Exporter(table(guest, factory)?),
+        kind => {
+            return Err(refused(format!(
+                "this trainer has no socket for {kind} ({}); there are augmentation, scheduler, loss and exporter",
+                entry.name
+            )));
+        }
+    };
     let mut schema = Vec::new();
     // SAFETY: the sink outlives the call.
     unsafe { (factory.schema)(Sink::to(&mut schema)) };
     let schema = serde_json::from_slice(&schema)
         .map_err(|reason| refused(format!("{} has no readable option schema: {reason}", entry.name)))?;
-    // SAFETY: the id names the table's type and the layouts agree; it lives for the process.
-    let factory = unsafe { LossFactory::new(&*table.cast::<LossTable>(), path.into()) };
-    Ok(LoadedComponent { entry: entry.clone(), schema, factory })
+    Ok(LoadedComponent { entry: entry.clone(), schema, factory: LoadedFactory(kind) })
 }
 
-/// The tables that this host offers to plugins.
-unsafe extern "C" fn host_table(id: Str) -> *const () {
+/// The component's table of the id that belongs to `T`, after its layout was compared.
+fn table<T: Table>(guest: &'static Guest, factory: &Factory) -> Result<guest::Factory<T>, LoadError> {
     // SAFETY: the id lives for the call.
-    match &*unsafe { id.to_text() } {
-        TENSOR => {
-            trainer_sdk::export::installed_tensors().map_or(std::ptr::null(), |table| std::ptr::from_ref(table).cast())
-        }
-        _ => std::ptr::null(),
+    let Extension { layout, table } = unsafe { (factory.table)(Str::new(T::ID)) };
+    if table.is_null() {
+        let reason =
+            format!("{} offers no table {}, which is the newest that this trainer knows", guest.component, T::ID);
+        return Err(LoadError::Layout { path: guest.file.clone(), reason });
     }
+    if layout.is_some() {
+        compare(&guest.file, T::LAYOUT, layout)?;
+    }
+    // SAFETY: the id names the table's type and the layouts agree (C has none: there the header vouches for them); it
+    // lives for the process.
+    Ok(guest::Factory { table: unsafe { &*table.cast::<T>() }, guest })
 }

@@ -26,7 +26,7 @@ unsafe extern "C" fn formats(instance: Opaque, out: Sink, error: Sink) -> Status
     // SAFETY: all pointers live for the call.
     unsafe {
         exclusive::<dyn Exporter>(instance, error, |exporter| {
-            out.put(&serde_json::to_vec(&exporter.formats())?);
+            out.put(&serde_json::to_vec(&exporter.formats()?)?);
             Ok(())
         })
     }
