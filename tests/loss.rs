@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use tch::{Device, Kind, Tensor};
 use trainer::{
-    loss::{LossChain, LossPoint, Objects},
+    loss::{LossChain, LossParameters, LossPoint, Objects},
     model::{Anchors, RawPredictions},
     registry::Registry,
 };
@@ -136,7 +136,11 @@ impl Case {
         let registry = Registry::built_in();
         let detection = registry.loss("detection", options).unwrap();
         let gains = [("box", 7.5), ("cls", 0.5), ("dfl", 1.5)].map(|(name, gain)| (name.to_owned(), gain));
-        let mut chain = LossChain::new(vec![("detection".into(), detection)], gains.into_iter().collect());
+        let mut chain = LossChain::new(
+            vec![("detection".into(), detection)],
+            gains.into_iter().collect(),
+            LossParameters::new(Kind::Double, Device::Cpu, true),
+        );
         let (boxes, scores) = self.outputs(name);
         let leaf = |x: &Tensor| x.to_kind(kind).set_requires_grad(true);
         let (boxes, scores) = (leaf(&boxes), leaf(&scores));

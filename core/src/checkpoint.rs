@@ -13,7 +13,10 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use crate::model::{Network, Scale, Yolo12};
+use crate::{
+    loss::Named,
+    model::{Network, Scale, Yolo12},
+};
 
 /// The metadata key that holds [`Card`] as JSON.
 const KEY: &str = "trainer";
@@ -37,28 +40,33 @@ pub struct Card {
     pub version: String,
 }
 
-/// Writes a network's tensors.
+/// Before the names of tensors that belong to a loss, in the form `plugin/LOSS/NAME`.
+const OF_PLUGINS: &str = "plugin/";
+
+/// Writes a network's tensors, and beside them the parameters of losses.
 ///
 /// # Errors
 /// If the file cannot be written; an older file of that name stays as it was.
-pub fn save(path: &Path, network: &Network, card: &Card) -> Result<()> {
+pub fn save(path: &Path, network: &Network, of_losses: &[Named], card: &Card) -> Result<()> {
+    let own = network.tensors().map(|(spec, tensor)| (spec.name.clone(), tensor));
+    let of_losses = of_losses.iter().map(|(name, tensor)| (format!("{OF_PLUGINS}{name}"), tensor));
     let mut tensors = Vec::new();
-    for (spec, tensor) in network.tensors() {
+    for (name, tensor) in own.chain(of_losses) {
         let dtype = match tensor.kind() {
             Kind::Float => Dtype::F32,
             Kind::Double => Dtype::F64,
             Kind::Int64 => Dtype::I64,
-            kind => bail!("cannot save {} of type {kind:?}", spec.name),
+            kind => bail!("cannot save {name} of type {kind:?}"),
         };
         let flat = tensor.detach().to_device(tch::Device::Cpu).contiguous();
         let mut data = vec![0u8; flat.numel() * flat.kind().elt_size_in_bytes()];
         flat.f_copy_data_u8(&mut data, flat.numel())?;
-        tensors.push((spec, dtype, data));
+        let shape = tensor.size().iter().map(|&side| side as usize).collect::<Vec<_>>();
+        tensors.push((name, dtype, shape, data));
     }
     let mut views = Vec::new();
-    for (spec, dtype, data) in &tensors {
-        let shape = spec.shape.iter().map(|&side| side as usize).collect();
-        views.push((spec.name.as_str(), TensorView::new(*dtype, shape, data)?));
+    for (name, dtype, shape, data) in &tensors {
+        views.push((name.as_str(), TensorView::new(*dtype, shape.clone(), data)?));
     }
     let metadata = HashMap::from([(KEY.to_owned(), serde_json::to_string(card)?)]);
     write(path, &safetensors::serialize(views, Some(metadata))?)
@@ -84,7 +92,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     })
 }
 
-/// Reads the tensors of a file, and its card where it has one of ours.
+/// Reads the network's tensors of a file, and its card where it has one of ours.
 ///
 /// # Errors
 /// If the file is missing, damaged or holds a type that networks do not use.
@@ -97,7 +105,7 @@ pub fn read(path: &Path) -> Result<(BTreeMap<String, Tensor>, Option<Card>)> {
     let card = card.map(|text| serde_json::from_str(text)).transpose().map_err(|reason| damaged(reason.to_string()))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|reason| damaged(reason.to_string()))?;
     let mut tensors = BTreeMap::new();
-    for (name, view) in file.iter() {
+    for (name, view) in file.iter().filter(|(name, _)| !name.starts_with(OF_PLUGINS)) {
         let kind = match view.dtype() {
             Dtype::F16 => Kind::Half,
             Dtype::BF16 => Kind::BFloat16,
@@ -153,7 +161,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("w.safetensors");
         let saved = network(1);
-        save(&path, &saved, &card()).unwrap();
+        save(&path, &saved, &[], &card()).unwrap();
         let (loaded, read) = load(&path, Device::Cpu).unwrap();
         assert_eq!((read.names, read.imgsz, read.epoch), (card().names, 64, 3));
         for ((spec, a), (_, b)) in saved.tensors().zip(loaded.tensors()) {
@@ -167,7 +175,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let taken = dir.path().join("w.safetensors");
         fs::create_dir(&taken).unwrap();
-        let error = save(&taken, &network(1), &card()).unwrap_err().to_string();
+        let error = save(&taken, &network(1), &[], &card()).unwrap_err().to_string();
         assert_eq!(error, format!("cannot write {}", taken.display()));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "only what was there");
     }
@@ -176,7 +184,7 @@ mod tests {
     fn damaged_and_foreign_files_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("w.safetensors");
-        save(&path, &network(1), &card()).unwrap();
+        save(&path, &network(1), &[], &card()).unwrap();
         let whole = fs::read(&path).unwrap();
         let refusal = |bytes: &[u8]| {
             fs::write(&path, bytes).unwrap();

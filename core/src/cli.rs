@@ -14,7 +14,11 @@ use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 use trainer_loader::{LoadError, PluginFailure};
 
-use crate::{report::print_line, settings::Request};
+use crate::{
+    plugin,
+    report::print_line,
+    settings::{Join, Request},
+};
 
 /// Trains YOLOv12 detectors; augmentation, schedule, loss and export are plugins.
 #[derive(Parser)]
@@ -31,6 +35,7 @@ Keys are those that YOLO users know, as `key=value` or `--key value`; options of
   trainer data=data.yaml model=yolo12n imgsz=640 epochs=100 batch=16
   trainer data=data.yaml --plugin my_loss.so my_loss.option=0.1
   trainer val weights=runs/train/train/weights/best.safetensors data=data.yaml
+  trainer export weights=best.safetensors format=npz --plugin npz.so
   trainer info model=yolo12n
 
 Exit codes: 0 done, 1 a mistake in what was asked for, 2 a plugin was refused or failed, 4 an internal error.";
@@ -41,8 +46,13 @@ enum Verb {
     Train(RunArgs),
     /// Score weights on the validation images
     Val(RunArgs),
+    /// Write weights in another format
+    Export(RunArgs),
     /// Show a model's size: parameters, operations, layers
     Info(RunArgs),
+    /// List, inspect, check, write and trust plugins
+    #[command(subcommand)]
+    Plugin(plugin::Verb),
     /// Make the demo data and say where it is
     Demo,
 }
@@ -64,7 +74,7 @@ struct RunArgs {
 }
 
 /// Verbs, and the flags that are not keys, as clap knows them.
-const VERBS: [&str; 5] = ["train", "val", "info", "demo", "help"];
+const VERBS: [&str; 7] = ["train", "val", "export", "info", "plugin", "demo", "help"];
 const FLAGS: [&str; 7] = ["--config", "--plugin", "--json", "--help", "-h", "--version", "-V"];
 
 /// Whether any thread of the trainer (not of a plugin) has panicked.
@@ -82,7 +92,8 @@ pub fn main() -> ExitCode {
             "error: internal: {info}\nThis is a defect of the trainer; please report it with the command you ran."
         ));
     }));
-    let words = normalise(std::env::args().collect());
+    let words = std::env::args().collect::<Vec<_>>();
+    let words = if words.get(1).is_some_and(|verb| verb == "plugin") { words } else { normalise(words) };
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => {
@@ -91,7 +102,7 @@ pub fn main() -> ExitCode {
         }
     };
     match std::panic::catch_unwind(|| run(cli)) {
-        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Ok(code)) => code,
         Ok(Err(error)) if PANICKED.load(Ordering::Relaxed) => {
             print_line(&format!("{error:#}")); // what became of the panic that was reported
             ExitCode::from(4)
@@ -104,13 +115,16 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<()> {
+fn run(cli: Cli) -> Result<ExitCode> {
     match cli.verb {
-        Verb::Train(args) => commands::train(&Request { plugins_join: true, ..request(&args)? }, args.json),
+        Verb::Plugin(verb) => return plugin::run(&verb),
+        Verb::Train(args) => commands::train(&Request { join: Join::All, ..request(&args)? }, args.json),
         Verb::Val(args) => commands::val(&request(&args)?, args.json),
+        Verb::Export(args) => commands::export(&Request { join: Join::Exporters, ..request(&args)? }, args.json),
         Verb::Info(args) => commands::info(&request(&args)?, args.json),
         Verb::Demo => commands::demo(),
     }
+    .map(|()| ExitCode::SUCCESS)
 }
 
 /// 2 for a plugin that was refused or failed, 4 for libtorch's own errors, 1 for what the user can mend.
@@ -131,7 +145,7 @@ fn request(args: &RunArgs) -> Result<Request> {
         _ => bail!("`{word}` is neither a verb nor key=value; `trainer --help` shows both"),
     };
     let keys = args.keys.iter().map(key).collect::<Result<_>>()?;
-    Ok(Request { file: args.config.clone(), plugins: args.plugin.clone(), plugins_join: false, keys })
+    Ok(Request { file: args.config.clone(), plugins: args.plugin.clone(), join: Join::None, keys })
 }
 
 /// Puts in the verb that was left out, and turns `--key value` and `--key=value` into `key=value`.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::registry::Options;
+use crate::{augment::OnError, registry::Options};
 
 /// A whole run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,6 +29,10 @@ pub struct RunConfig {
     pub train: TrainConfig,
     /// How detections are made and scored.
     pub val: ValConfig,
+    /// The exporters that may be asked for.
+    pub exporter: Vec<ComponentConfig>,
+    /// What a model is exported to.
+    pub export: ExportConfig,
 }
 
 /// A component by name, with its options.
@@ -53,6 +57,8 @@ pub struct DataConfig {
     pub fraction: f64,
     /// Loader threads; 0 loads in the training thread. The result does not depend on it.
     pub workers: usize,
+    /// What follows when an augmentation fails: `fail`, `skip` or `disable`.
+    pub on_error: OnError,
 }
 
 /// `[model]`
@@ -138,6 +144,23 @@ pub struct ValConfig {
     pub max_det: usize,
 }
 
+/// `[export]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExportConfig {
+    /// The name of a format that one of the exporters makes.
+    pub format: String,
+    /// The file to write; without one, beside the weights.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub out: Option<PathBuf>,
+}
+
+impl Default for ExportConfig {
+    fn default() -> Self {
+        Self { format: "safetensors".into(), out: None }
+    }
+}
+
 impl Default for RunConfig {
     fn default() -> Self {
         Self {
@@ -150,6 +173,8 @@ impl Default for RunConfig {
             schedule: ComponentConfig::default(),
             train: TrainConfig::default(),
             val: ValConfig::default(),
+            exporter: vec![ComponentConfig::named("safetensors")],
+            export: ExportConfig::default(),
         }
     }
 }
@@ -195,7 +220,7 @@ impl Default for ComponentConfig {
 impl Default for DataConfig {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { path: None, fraction: 1.0, workers: cores.min(8) }
+        Self { path: None, fraction: 1.0, workers: cores.min(8), on_error: OnError::Fail }
     }
 }
 

@@ -6,6 +6,7 @@ use anyhow::Result;
 use tch::{Kind, Tensor};
 
 use crate::{
+    loss::Named,
     model::Network,
     torch::{Arg, Operator},
 };
@@ -29,6 +30,7 @@ pub struct Ema {
     counters: Vec<(Tensor, Tensor)>,
     updates: usize,
     lerp: Operator,
+    adopted: Vec<Named>,
 }
 
 impl Ema {
@@ -50,7 +52,15 @@ impl Ema {
             copies.insert(spec.name.clone(), copy);
         }
         let lerp = Operator::find("aten::_foreach_lerp_", "Scalar")?;
-        Ok(Self { network: network.with_tensors(copies), average, live, counters, updates: 0, lerp })
+        Ok(Self {
+            network: network.with_tensors(copies),
+            average,
+            live,
+            counters,
+            updates: 0,
+            lerp,
+            adopted: Vec::new(),
+        })
     }
 
     /// Moves the average towards the live weights; once after each optimizer step.
@@ -65,6 +75,20 @@ impl Ema {
             copy.shallow_clone().f_copy_(live)?;
         }
         Ok(())
+    }
+
+    /// Averages a trainable parameter of a loss from now on, too.
+    pub fn adopt(&mut self, (name, parameter): &Named) {
+        let copy = parameter.detach().copy();
+        self.average.push(copy.shallow_clone());
+        self.live.push(parameter.detach());
+        self.adopted.push((name.clone(), copy));
+    }
+
+    /// The averages of the losses' parameters, in the order in which they came.
+    #[must_use]
+    pub fn adopted(&self) -> &[Named] {
+        &self.adopted
     }
 
     /// The network over the averaged weights.

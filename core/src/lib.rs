@@ -42,5 +42,9 @@ pub mod ema;
 pub mod validate;
 
 pub mod checkpoint;
+pub mod progress;
 pub mod report;
+
+pub mod export;
+pub mod plugin;
 mod run_dir;

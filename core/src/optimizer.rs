@@ -79,6 +79,20 @@ struct Group {
     second: Vec<Tensor>,
     /// AdamW: steps taken, a scalar each.
     steps: Vec<Tensor>,
+    /// How many of the last parameters belong to losses, which may leave them without a gradient.
+    adopted: usize,
+}
+
+impl Group {
+    fn gradients(&self) -> Result<Vec<Tensor>> {
+        let own = self.parameters.len() - self.adopted;
+        let gradient = |(i, parameter): (usize, &Tensor)| match parameter.grad() {
+            gradient if gradient.defined() => Ok(gradient),
+            _ if i >= own => Ok(parameter.zeros_like()),
+            _ => bail!("a parameter received no gradient: the loss does not depend on the whole network"),
+        };
+        self.parameters.iter().enumerate().map(gradient).collect()
+    }
 }
 
 /// Moves a network's weights.
@@ -108,7 +122,7 @@ impl Optimizer {
                 Algorithm::SgdNesterov => (Vec::new(), Vec::new()),
                 Algorithm::AdamW => (zeros(), counters.collect()),
             };
-            Group { name, weight_decay, first: zeros(), second, steps, parameters }
+            Group { name, weight_decay, first: zeros(), second, steps, parameters, adopted: 0 }
         };
         Ok(Self {
             rule,
@@ -130,9 +144,21 @@ impl Optimizer {
     #[must_use]
     pub fn rates(&self) -> Vec<Rates> {
         let Rule { lr, momentum, .. } = self.rule;
-        let rates =
-            |group: &Group| Rates { group: group.name, initial_lr: lr, initial_momentum: momentum, lr, momentum };
-        self.groups.iter().map(rates).collect()
+        self.groups.iter().map(|group| Rates::new(group.name, lr, momentum)).collect()
+    }
+
+    /// Takes a trainable parameter of a loss into the group that is not decayed, `norm`.
+    pub fn adopt(&mut self, parameter: &Tensor) {
+        let zeros = || parameter.zeros_like().detach();
+        for group in self.groups.iter_mut().filter(|group| group.name == "norm") {
+            group.first.push(zeros());
+            if self.rule.algorithm == Algorithm::AdamW {
+                group.second.push(zeros());
+                group.steps.push(Tensor::zeros([0i64; 0], (Kind::Float, parameter.device())));
+            }
+            group.parameters.push(parameter.shallow_clone());
+            group.adopted += 1;
+        }
     }
 
     /// Name, number of tensors and weight decay of each group.
@@ -146,11 +172,7 @@ impl Optimizer {
     /// If a parameter has no gradient.
     pub fn step(&mut self, rates: &[Rates]) -> Result<()> {
         tch::no_grad(|| {
-            let gradients: Vec<Vec<Tensor>> =
-                self.groups.iter().map(|group| group.parameters.iter().map(Tensor::grad).collect()).collect();
-            if gradients.iter().flatten().any(|gradient| !gradient.defined()) {
-                bail!("a parameter received no gradient: the loss does not depend on the whole network");
-            }
+            let gradients: Vec<Vec<Tensor>> = self.groups.iter().map(Group::gradients).collect::<Result<_>>()?;
             let all: Vec<Tensor> = gradients.iter().flatten().map(Tensor::shallow_clone).collect();
             self.clip(&all)?;
             for ((group, gradients), rates) in self.groups.iter().zip(&gradients).zip(rates) {

@@ -6,9 +6,9 @@ use std::{collections::BTreeMap, path::Path};
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::{Map, Value};
 use thiserror::Error;
-use trainer_loader::{LossFactory, Plugin};
+use trainer_loader::{LoadedFactory, Plugin};
 use trainer_sdk::{
-    Augmentation, Loss, Scheduler,
+    Augmentation, Exporter, Loss, Scheduler,
     component::{self, Maker},
 };
 
@@ -19,7 +19,7 @@ pub type Options = Map<String, Value>;
 
 /// One component that can be named in a run.
 pub struct Entry {
-    /// `augmentation`, `scheduler` or `loss`.
+    /// `augmentation`, `scheduler`, `loss` or `exporter`.
     pub kind: String,
     /// Its name.
     pub name: String,
@@ -35,7 +35,7 @@ pub struct Entry {
 
 enum AnyMaker {
     BuiltIn(Maker),
-    Loss(LossFactory),
+    Loaded(LoadedFactory),
 }
 
 /// An option that a component cannot take.
@@ -101,7 +101,7 @@ impl Registry {
                 aliases: entry.aliases.clone(),
                 plugin: Some(plugin.manifest.id.clone()),
                 schema: component.schema.clone(),
-                maker: AnyMaker::Loss(component.factory.clone()),
+                maker: AnyMaker::Loaded(component.factory.clone()),
             });
         }
         self.plugins.push(plugin);
@@ -155,7 +155,7 @@ impl Registry {
     pub fn loss(&self, name: &str, options: &str) -> Result<Box<dyn Loss>> {
         match &self.known("loss", name)?.maker {
             AnyMaker::BuiltIn(Maker::Loss(make)) => make(options),
-            AnyMaker::Loss(factory) => factory.make(options),
+            AnyMaker::Loaded(factory) => factory.loss(options),
             AnyMaker::BuiltIn(_) => Err(anyhow!("`{name}` is no loss")),
         }
         .with_context(|| format!("loss {name}"))
@@ -168,7 +168,8 @@ impl Registry {
     pub fn augmentation(&self, name: &str, options: &str) -> Result<Box<dyn Augmentation>> {
         match &self.known("augmentation", name)?.maker {
             AnyMaker::BuiltIn(Maker::Augmentation(make)) => make(options),
-            _ => Err(anyhow!("`{name}` is no augmentation")),
+            AnyMaker::Loaded(factory) => factory.augmentation(options),
+            AnyMaker::BuiltIn(_) => Err(anyhow!("`{name}` is no augmentation")),
         }
         .with_context(|| format!("augmentation {name}"))
     }
@@ -180,9 +181,23 @@ impl Registry {
     pub fn scheduler(&self, name: &str, options: &str) -> Result<Box<dyn Scheduler>> {
         match &self.known("scheduler", name)?.maker {
             AnyMaker::BuiltIn(Maker::Scheduler(make)) => make(options),
-            _ => Err(anyhow!("`{name}` is no scheduler")),
+            AnyMaker::Loaded(factory) => factory.scheduler(options),
+            AnyMaker::BuiltIn(_) => Err(anyhow!("`{name}` is no scheduler")),
         }
         .with_context(|| format!("scheduler {name}"))
+    }
+
+    /// Makes an exporter.
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss).
+    pub fn exporter(&self, name: &str, options: &str) -> Result<Box<dyn Exporter>> {
+        match &self.known("exporter", name)?.maker {
+            AnyMaker::BuiltIn(Maker::Exporter(make)) => make(options),
+            AnyMaker::Loaded(factory) => factory.exporter(options),
+            AnyMaker::BuiltIn(_) => Err(anyhow!("`{name}` is no exporter")),
+        }
+        .with_context(|| format!("exporter {name}"))
     }
 }
 

@@ -11,9 +11,9 @@ use std::{
 use anyhow::{Context as _, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value, json};
-use trainer_sdk::{Progress, Rates};
+use trainer_sdk::Rates;
 
-use crate::validate::Outcome;
+use crate::{progress::RunProgress, validate::Outcome};
 
 /// Steps between lines in `metrics.jsonl`; reading the losses waits for the device.
 pub const STEPS_PER_LINE: usize = 10;
@@ -59,7 +59,7 @@ impl Report {
     }
 
     /// An epoch begins.
-    pub fn epoch(&mut self, at: &Progress) {
+    pub fn epoch(&mut self, at: &RunProgress) {
         self.epoch_start = Instant::now();
         self.images = 0;
         self.bar.reset();
@@ -73,7 +73,7 @@ impl Report {
     /// If metrics.jsonl cannot be written.
     pub fn step(
         &mut self,
-        at: &Progress,
+        at: &RunProgress,
         images: usize,
         losses: Option<&[(String, f64)]>,
         rates: &[Rates],
@@ -85,15 +85,15 @@ impl Report {
         let shown: Vec<String> = losses.iter().map(|(name, value)| format!("{name} {value:.3}")).collect();
         let left = self.time_left(at);
         self.bar.set_message(format!("{} {rate:.1} img/s, {} left", shown.join(" "), hms(left)));
-        let lr: Map<String, Value> = rates.iter().map(|r| (r.group.to_owned(), json!(r.lr))).collect();
-        let momentum: Map<String, Value> = rates.iter().map(|r| (r.group.to_owned(), json!(r.momentum))).collect();
+        let lr: Map<String, Value> = rates.iter().map(|r| (r.group().to_owned(), json!(r.lr))).collect();
+        let momentum: Map<String, Value> = rates.iter().map(|r| (r.group().to_owned(), json!(r.momentum))).collect();
         let line = json!({
             "step": at.step, "epoch": at.epoch + 1, "loss": object(losses), "lr": lr, "momentum": momentum,
         });
         self.line(&line)
     }
 
-    fn time_left(&self, at: &Progress) -> Duration {
+    fn time_left(&self, at: &RunProgress) -> Duration {
         let done = (at.step + 1) as f64;
         let total = (at.epochs * at.steps_per_epoch) as f64;
         Duration::from_secs_f64(self.start.elapsed().as_secs_f64() * ((total - done) / done).max(0.0))
@@ -105,7 +105,7 @@ impl Report {
     /// If a file cannot be written.
     pub fn epoch_done(
         &mut self,
-        at: &Progress,
+        at: &RunProgress,
         losses: &[(String, f64)],
         outcome: &Outcome,
         rates: &[Rates],

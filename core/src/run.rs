@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use tch::Kind;
-use trainer_sdk::{Progress, Rates, Scheduler};
+use trainer_sdk::{Rates, ReadyContext, Scheduler};
 
 use crate::{
     accumulate::Accumulation,
@@ -17,9 +17,10 @@ use crate::{
     },
     device,
     ema::Ema,
-    loss::LossChain,
+    loss::{LossChain, LossParameters},
     model::{Network, Scale, Yolo12},
     optimizer::{Optimizer, Rule, RunSize},
+    progress::RunProgress,
     registry::Registry,
     report::Report,
     run_dir,
@@ -54,7 +55,7 @@ pub struct Run {
     /// How detections are made.
     pub nms: NmsOptions,
     /// Where the run stands.
-    pub progress: Progress,
+    pub progress: RunProgress,
     /// Prints and writes.
     pub report: Report,
     /// The run's directory.
@@ -74,9 +75,10 @@ impl Run {
         let (val_set, train_set) = (sets.remove(1), sets.remove(0));
         let (names, images) = (train_set.names.clone(), train_set.records.len());
 
+        let ready = ready_context(config, &names, images);
         let train = Loader::new(
             train_set,
-            pipeline(config, registry)?,
+            pipeline(config, registry, &ready)?,
             LoaderOptions {
                 batch: config.train.batch,
                 imgsz: config.model.imgsz,
@@ -114,7 +116,7 @@ impl Run {
             accumulation.nominal() * config.train.batch
         );
         let progress =
-            Progress { steps_per_epoch: train.num_batches(), epochs: config.train.epochs, ..Progress::default() };
+            RunProgress { steps_per_epoch: train.num_batches(), epochs: config.train.epochs, ..RunProgress::default() };
         let card = Card {
             format: 1,
             model: network.description().name.clone(),
@@ -124,8 +126,10 @@ impl Run {
             map50_95: 0.0,
             version: env!("CARGO_PKG_VERSION").into(),
         };
-        let (loss, val_loss) = (loss_chain(config, registry)?, loss_chain(config, registry)?);
-        let scheduler = registry.scheduler(&config.schedule.name, &options(&config.schedule))?;
+        let chain = |is_trained| loss_chain(config, registry, &ready, &network, is_trained);
+        let (loss, val_loss) = (chain(true)?, chain(false)?);
+        let mut scheduler = registry.scheduler(&config.schedule.name, &options(&config.schedule))?;
+        scheduler.ready(&ready).with_context(|| format!("scheduler {}", config.schedule.name))?;
         let ema = Ema::new(&network)?;
         let nms =
             NmsOptions { conf: config.val.conf, iou: config.val.iou, max_det: config.val.max_det, ..NmsOptions::val() };
@@ -163,11 +167,34 @@ impl Run {
         self.card.epoch = self.progress.epoch + 1;
         self.card.map50_95 = map50_95;
         let weights = self.dir.join("weights");
-        checkpoint::save(&weights.join("last.safetensors"), self.ema.network(), &self.card)?;
+        let (network, of_losses) = (self.ema.network(), self.ema.adopted());
+        checkpoint::save(&weights.join("last.safetensors"), network, of_losses, &self.card)?;
         if is_best {
-            checkpoint::save(&weights.join("best.safetensors"), self.ema.network(), &self.card)?;
+            checkpoint::save(&weights.join("best.safetensors"), network, of_losses, &self.card)?;
         }
         Ok(())
+    }
+
+    /// What stopped the run, after the weights of the last whole step were saved as `last` and that was said.
+    pub fn rescue(&self, error: anyhow::Error) -> anyhow::Error {
+        let (step, path) = (self.progress.step, self.dir.join("weights/last.safetensors"));
+        if step == 0 {
+            return error; // nothing was learnt yet
+        }
+        match checkpoint::save(&path, self.ema.network(), self.ema.adopted(), &self.card) {
+            Ok(()) => self.report.say(&format!("the weights after step {step} are saved in {}", path.display())),
+            Err(failed) => self.report.say(&format!("the weights after step {step} cannot be saved: {failed:#}")),
+        }
+        error
+    }
+
+    /// Hands parameters that a loss has just asked for the first time to the optimizer and to the average.
+    pub fn adopt_loss_parameters(&mut self) {
+        let known = self.ema.adopted().len();
+        for named in &self.loss.parameters().all()[known..] {
+            self.optimizer.adopt(&named.1);
+            self.ema.adopt(named);
+        }
     }
 
     /// Tells of images that could not be read, once each; the run goes on without them.
@@ -203,19 +230,42 @@ pub fn datasets(config: &RunConfig, splits: &[(Split, f64)]) -> Result<Vec<Arc<D
     splits.iter().map(open).collect()
 }
 
-fn pipeline(config: &RunConfig, registry: &Registry) -> Result<Pipeline> {
+/// What components are told of the run before their first call.
+fn ready_context(config: &RunConfig, names: &[String], num_images: usize) -> ReadyContext {
+    let mut ready = ReadyContext::default();
+    ready.model.clone_from(&config.model.name);
+    ready.class_names = names.to_vec();
+    ready.imgsz = config.model.imgsz;
+    (ready.batch, ready.epochs, ready.seed) = (config.train.batch, config.train.epochs, config.train.seed);
+    ready.num_images = num_images;
+    ready
+}
+
+fn pipeline(config: &RunConfig, registry: &Registry, ready: &ReadyContext) -> Result<Pipeline> {
     let stage = |component: &ComponentConfig| {
-        let augmentation = registry.augmentation(&component.name, &options(component))?;
-        Ok(Stage { name: component.name.clone(), augmentation })
+        let name = &component.name;
+        let mut augmentation = registry.augmentation(name, &options(component))?;
+        augmentation.ready(ready).with_context(|| format!("augmentation {name}"))?;
+        Ok(Stage::new(name, augmentation, config.data.on_error))
     };
     Ok(Pipeline { stages: config.augment.iter().map(stage).collect::<Result<_>>()? })
 }
 
-fn loss_chain(config: &RunConfig, registry: &Registry) -> Result<LossChain> {
+fn loss_chain(
+    config: &RunConfig,
+    registry: &Registry,
+    ready: &ReadyContext,
+    network: &Network,
+    is_trained: bool,
+) -> Result<LossChain> {
     let link = |component: &ComponentConfig| {
         Ok((component.name.clone(), registry.loss(&component.name, &options(component))?))
     };
-    Ok(LossChain::new(config.loss.iter().map(link).collect::<Result<_>>()?, config.train.gains.by_name()))
+    let links = config.loss.iter().map(link).collect::<Result<_>>()?;
+    let parameters = LossParameters::new(network.kind(), network.device(), is_trained);
+    let mut chain = LossChain::new(links, config.train.gains.by_name(), parameters);
+    chain.ready(ready)?;
+    Ok(chain)
 }
 
 /// A component's options as JSON.

@@ -18,20 +18,32 @@ use check::{Refused, check};
 use run_file::RunFile;
 
 /// What the user wrote.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Request {
     /// The run file.
     pub file: Option<PathBuf>,
     /// Plugins named on the command line.
     pub plugins: Vec<PathBuf>,
-    /// Whether these join the run, as for training, or only make their components available.
-    pub plugins_join: bool,
+    /// Which of their components take part.
+    pub join: Join,
     /// Keys with their values, in order.
     pub keys: Vec<(String, String)>,
 }
 
+/// Which components of the plugins named on the command line take part in what is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Join {
+    /// All, for training.
+    All,
+    /// Exporters only.
+    Exporters,
+    /// None; they are available to be named.
+    #[default]
+    None,
+}
+
 /// Keys of the command line and the places in the configuration that they set.
-pub const KEYS: [(&str, &str); 26] = [
+pub const KEYS: [(&str, &str); 29] = [
     ("data", "data.path"),
     ("fraction", "data.fraction"),
     ("workers", "data.workers"),
@@ -58,10 +70,13 @@ pub const KEYS: [(&str, &str); 26] = [
     ("conf", "val.conf"),
     ("iou", "val.iou"),
     ("max_det", "val.max_det"),
+    ("on_error", "data.on_error"),
+    ("format", "export.format"),
+    ("out", "export.out"),
 ];
 
 /// Keys that YOLO users know and that this version does not offer yet.
-const NOT_YET: [&str; 26] = [
+const NOT_YET: [&str; 25] = [
     "amp",
     "bgr",
     "cache",
@@ -70,7 +85,6 @@ const NOT_YET: [&str; 26] = [
     "ddp",
     "deterministic",
     "dynamic",
-    "format",
     "freeze",
     "gradient_checkpointing",
     "half",
@@ -120,10 +134,14 @@ pub fn resolve(
         }
     }
     for name in &request.plugins {
-        if request.plugins_join {
-            join(&mut config, registry, name)?;
-        } else {
-            registry.load(name)?;
+        match request.join {
+            Join::All => join(&mut config, registry, name)?,
+            Join::Exporters => {
+                let plugin = registry.load(name)?;
+                let exporters = plugin.components.iter().filter(|component| component.entry.kind == "exporter");
+                config.exporter.extend(exporters.map(|component| ComponentConfig::named(&component.entry.name)));
+            }
+            Join::None => registry.load(name).map(|_| ())?,
         }
     }
     for (key, text) in &request.keys {
@@ -149,12 +167,40 @@ fn merge(under: &mut Value, over: Value) {
 
 /// Loads a plugin and places each of its components that the run does not place yet.
 fn join(config: &mut RunConfig, registry: &mut Registry, name: &Path) -> Result<()> {
-    for component in &registry.load(name)?.components {
+    let plugin = registry.load(name)?;
+    for component in &plugin.components {
         let (kind, name) = (component.entry.kind.as_str(), component.entry.name.as_str());
-        if kind == "loss" && !config.loss.iter().any(|link| link.name == name) {
-            config.loss.push(ComponentConfig::named(name));
+        if components(config).any(|(known, placed)| known == kind && placed.name == name) {
+            continue;
+        }
+        let new = ComponentConfig::named(name);
+        match kind {
+            "augmentation" => {
+                // Before the stage that brings samples to their final format, where the run has one at its end.
+                let last = config.augment.len();
+                let is_format = |stage: &ComponentConfig| stage.name == "letterbox";
+                config.augment.insert(if config.augment.last().is_some_and(is_format) { last - 1 } else { last }, new);
+            }
+            "scheduler" => place_scheduler(config, plugin, new)?,
+            "exporter" => config.exporter.push(new),
+            _ => config.loss.push(new),
         }
     }
+    Ok(())
+}
+
+/// A plugin's scheduler takes the place of a built-in one; two of plugins are more than a run has room for.
+fn place_scheduler(config: &mut RunConfig, plugin: &trainer_loader::Plugin, new: ComponentConfig) -> Result<()> {
+    let built_in = Registry::built_in();
+    let old = &config.schedule.name;
+    if built_in.find("scheduler", old).is_none() {
+        bail!(
+            "plugin {} brings the scheduler {}, but the run has {old} already; a run has one, name it by schedule=",
+            plugin.path.display(),
+            new.name
+        );
+    }
+    config.schedule = new;
     Ok(())
 }
 
@@ -212,7 +258,8 @@ fn placed_alias(config: &RunConfig, registry: &Registry, key: &str) -> Option<(S
 fn components(config: &RunConfig) -> impl Iterator<Item = (&'static str, &ComponentConfig)> {
     let augment = config.augment.iter().map(|component| ("augmentation", component));
     let loss = config.loss.iter().map(|component| ("loss", component));
-    augment.chain(loss).chain([("scheduler", &config.schedule)])
+    let exporter = config.exporter.iter().map(|component| ("exporter", component));
+    augment.chain(loss).chain([("scheduler", &config.schedule)]).chain(exporter)
 }
 
 /// The same with the place of each.
@@ -220,7 +267,9 @@ fn components_mut(config: &mut RunConfig) -> impl Iterator<Item = (String, &'sta
     let augment = config.augment.iter_mut().enumerate();
     let augment = augment.map(|(i, component)| (format!("augment.{i}"), "augmentation", component));
     let loss = config.loss.iter_mut().enumerate().map(|(i, component)| (format!("loss.{i}"), "loss", component));
-    augment.chain(loss).chain([("schedule".to_owned(), "scheduler", &mut config.schedule)])
+    let exporter = config.exporter.iter_mut().enumerate();
+    let exporter = exporter.map(|(i, component)| (format!("exporter.{i}"), "exporter", component));
+    augment.chain(loss).chain([("schedule".to_owned(), "scheduler", &mut config.schedule)]).chain(exporter)
 }
 
 fn set_option(mut config: RunConfig, component: &str, option: &str, text: &str) -> Result<RunConfig> {

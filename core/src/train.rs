@@ -6,11 +6,10 @@
 use std::{path::PathBuf, time::Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use trainer_sdk::Progress;
 
 use crate::{
-    batch::Batch, config::RunConfig, loss::LossPoint, means::Means, model::Anchors, registry::Registry,
-    report::STEPS_PER_LINE, run::Run, validate::validate,
+    batch::Batch, config::RunConfig, loss::LossPoint, means::Means, model::Anchors, progress::RunProgress,
+    registry::Registry, report::STEPS_PER_LINE, run::Run, validate::validate,
 };
 
 /// What a finished run leaves behind.
@@ -39,10 +38,12 @@ pub fn train(config: &RunConfig, registry: &Registry) -> Result<Summary> {
 
     for epoch in 0..config.train.epochs {
         run.progress.epoch = epoch;
-        let losses = train_epoch(&mut run)?;
+        let losses = train_epoch(&mut run).map_err(|error| run.rescue(error))?;
 
         let reached = point(&run.progress);
-        let outcome = validate(run.ema.network(), &run.val, &run.nms, Some((&mut run.val_loss, reached)))?;
+        run.val_loss.follow(&run.loss, run.ema.adopted())?;
+        let outcome = validate(run.ema.network(), &run.val, &run.nms, Some((&mut run.val_loss, reached)));
+        let outcome = outcome.map_err(|error| run.rescue(error))?;
         run.name_skipped(&outcome.skipped);
         run.report.epoch_done(&run.progress, &losses, &outcome, &run.rates)?;
 
@@ -53,7 +54,7 @@ pub fn train(config: &RunConfig, registry: &Registry) -> Result<Summary> {
             best = Some(Summary { dir: run.dir.clone(), best_epoch: epoch + 1, map50, map50_95, seconds: 0.0 });
         }
 
-        run.progress.last_map = Some(map50_95);
+        run.progress.epoch_done(&losses, &outcome);
         let since_best = best.as_ref().map_or(0, |best| epoch + 1 - best.best_epoch);
         let patience = config.train.patience;
         if patience > 0 && since_best >= patience {
@@ -67,7 +68,7 @@ pub fn train(config: &RunConfig, registry: &Registry) -> Result<Summary> {
 }
 
 /// Where the run stands, for the losses.
-fn point(progress: &Progress) -> LossPoint<'static> {
+fn point(progress: &RunProgress) -> LossPoint<'static> {
     LossPoint { epoch: progress.epoch, epochs: progress.epochs, step: progress.step, ..LossPoint::default() }
 }
 
@@ -89,16 +90,18 @@ fn train_epoch(run: &mut Run) -> Result<Vec<(String, f64)>> {
         let predictions = run.network.forward_train(&batch.images)?;
         let at = LossPoint { size: (height, width), image_ids: &batch.image_ids, ..point(&run.progress) };
         let loss = run.loss.evaluate(&predictions, &anchors, &batch.objects, at)?;
+        let losses = loss.values()?;
+        run.adopt_loss_parameters();
         loss.total.f_backward()?;
 
-        run.scheduler.rates(&run.progress, &mut run.rates)?;
+        run.progress.rates(run.scheduler.as_mut(), &mut run.rates)?;
         if run.accumulation.is_full(run.progress.step) {
             run.optimizer.step(&run.rates)?;
             run.ema.update()?;
         }
 
-        let losses = if run.progress.step.is_multiple_of(STEPS_PER_LINE) { Some(loss.values()?) } else { None };
-        run.report.step(&run.progress, raw.samples.len(), losses.as_deref(), &run.rates)?;
+        let losses = run.progress.step.is_multiple_of(STEPS_PER_LINE).then_some(losses.as_slice());
+        run.report.step(&run.progress, raw.samples.len(), losses, &run.rates)?;
         means.add(&loss.terms)?;
         run.progress.step += 1;
     }

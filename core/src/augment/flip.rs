@@ -26,10 +26,10 @@ impl Default for Flip {
 impl Augmentation for Flip {
     fn apply(&self, sample: &mut Sample, _: &mut [Sample], cx: &mut AugmentContext) -> Result<()> {
         if cx.rng.chance(self.vertical) {
-            sample.flip_vertical();
+            sample.flip_vertical()?;
         }
         if cx.rng.chance(self.horizontal) {
-            sample.flip_horizontal();
+            sample.flip_horizontal()?;
         }
         Ok(())
     }

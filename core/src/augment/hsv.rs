@@ -3,8 +3,7 @@
 use anyhow::Result;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trainer_image::HsvGains;
-use trainer_sdk::{AugmentContext, Augmentation, Sample};
+use trainer_sdk::{AugmentContext, Augmentation, HsvGains, Sample};
 
 /// Multiplies hue, saturation and value by random factors, one each for the whole canvas.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -30,8 +29,7 @@ impl Default for Hsv {
 impl Augmentation for Hsv {
     fn apply(&self, sample: &mut Sample, _: &mut [Sample], cx: &mut AugmentContext) -> Result<()> {
         let mut factor = |gain: f64| cx.rng.uniform(1.0 - gain, 1.0 + gain) as f32;
-        sample.recolor(HsvGains { h: factor(self.h), s: factor(self.s), v: factor(self.v) });
-        Ok(())
+        sample.recolor(HsvGains { h: factor(self.h), s: factor(self.s), v: factor(self.v) })
     }
 }
 

@@ -8,16 +8,13 @@ pub mod letterbox;
 pub mod mosaic;
 pub mod perspective;
 
-use anyhow::{Context, Result};
-use trainer_sdk::{AugmentContext, Augmentation, Rng, Sample};
+mod stage;
 
-/// One entry of the list.
-pub struct Stage {
-    /// The augmentation's name, for messages.
-    pub name: String,
-    /// What it does.
-    pub augmentation: Box<dyn Augmentation>,
-}
+use anyhow::{Context, Result};
+use trainer_image::Sample;
+use trainer_sdk::{Rng, sample_store};
+
+pub use stage::{OnError, Stage};
 
 /// The stages in order. Without any, samples are letterboxed, as for validation.
 #[derive(Default)]
@@ -48,7 +45,13 @@ impl Pipeline {
     /// Whether any stage mixes samples.
     #[must_use]
     pub fn has_partners(&self) -> bool {
-        self.stages.iter().any(|stage| stage.augmentation.partners() > 0)
+        self.stages.iter().any(|stage| stage.partners() > 0)
+    }
+
+    /// How often the stage of that name has failed and was passed over.
+    #[must_use]
+    pub fn failures(&self, name: &str) -> usize {
+        self.stages.iter().filter(|stage| stage.name == name).map(Stage::failures).sum()
     }
 
     /// Takes the decoded sample at `position` through all stages. The outcome is a function of the seed, the epoch,
@@ -58,7 +61,7 @@ impl Pipeline {
     /// If a stage fails; the message names it and the picture.
     pub fn run(&self, sample: Sample, position: usize, epoch: &EpochContext) -> Result<Sample> {
         let mut sample = Line { root: position, epoch }.pass(&self.stages, sample, position)?;
-        letterbox::letterbox(&mut sample, epoch.imgsz);
+        letterbox::letterbox(&mut sample_store::view(&mut sample), epoch.imgsz)?;
         sample.remove_empty_objects();
         Ok(sample)
     }
@@ -73,17 +76,14 @@ struct Line<'a> {
 
 impl Line<'_> {
     fn pass(&self, stages: &[Stage], mut sample: Sample, position: usize) -> Result<Sample> {
-        let &EpochContext { seed, epoch, epochs, imgsz, order, .. } = self.epoch;
+        let &EpochContext { seed, epoch, imgsz, order, .. } = self.epoch;
         sample.fit(imgsz);
-        for (i, Stage { name, augmentation }) in stages.iter().enumerate() {
+        for (i, stage) in stages.iter().enumerate().filter(|(_, stage)| !stage.is_disabled()) {
             let mut rng = Rng::from_key(&[seed, epoch as u64, order[position] as u64, i as u64]);
             let earlier = &stages[..i];
             let mut partners =
-                (0..augmentation.partners()).map(|_| self.partner(earlier, &mut rng)).collect::<Result<Vec<_>>>()?;
-            let mut cx = AugmentContext { rng: &mut rng, epoch, epochs, imgsz };
-            augmentation
-                .apply(&mut sample, &mut partners, &mut cx)
-                .with_context(|| format!("augmentation {name} failed on {}", sample.path.display()))?;
+                (0..stage.partners()).map(|_| self.partner(earlier, &mut rng)).collect::<Result<Vec<_>>>()?;
+            stage.apply(&mut sample, &mut partners, &mut rng, self.epoch)?;
         }
         Ok(sample)
     }

@@ -38,21 +38,20 @@ impl Augmentation for Mosaic {
         let centre = [centre(), centre()];
         let canvas = Size::square(2 * cx.imgsz);
 
-        place(sample, centre, [1.0, 1.0], canvas);
+        place(sample, centre, [1.0, 1.0], canvas)?;
         for (partner, corner) in partners.iter_mut().zip([[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]]) {
-            place(partner, centre, corner, canvas);
-            sample.paste(std::mem::take(partner));
+            place(partner, centre, corner, canvas)?;
+            sample.paste(partner)?;
         }
-        sample.remove_empty_objects();
-        Ok(())
+        sample.remove_empty_objects()
     }
 }
 
 /// Moves a sample so that its `corner` (1, 1: lower right) lies on `centre`; what leaves `canvas` is cut off.
-fn place(sample: &mut Sample, centre: [f64; 2], corner: [f64; 2], canvas: Size) {
+fn place(sample: &mut Sample, centre: [f64; 2], corner: [f64; 2], canvas: Size) -> Result<()> {
     let Size { width, height } = sample.size();
     let [x, y] = [centre[0] - corner[0] * f64::from(width), centre[1] - corner[1] * f64::from(height)];
-    sample.warp(&Matrix::translate(x, y), canvas);
+    sample.warp(&Matrix::translate(x, y), canvas)
 }
 
 trainer_sdk::component! {

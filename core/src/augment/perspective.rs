@@ -37,15 +37,15 @@ impl Default for Perspective {
 impl Augmentation for Perspective {
     fn apply(&self, sample: &mut Sample, _: &mut [Sample], cx: &mut AugmentContext) -> Result<()> {
         if sample.size() != Size::square(2 * cx.imgsz) {
-            letterbox(sample, cx.imgsz);
+            letterbox(sample, cx.imgsz)?;
         }
         let scale = cx.rng.uniform(1.0 - self.scale, 1.0 + self.scale);
         let matrix = self.matrix(scale, sample.size(), cx.imgsz, cx.rng);
-        let before: Vec<_> = sample.objects.iter().map(Before::of).collect();
-        sample.warp(&matrix, Size::square(cx.imgsz));
-        let mut before = before.iter();
-        sample.objects.retain(|object| before.next().is_some_and(|before| before.leaves(&object.bbox, scale)));
-        Ok(())
+        let before: Vec<_> = sample.objects().iter().map(Before::of).collect();
+        sample.warp(&matrix, Size::square(cx.imgsz))?;
+        let (mut before, mut objects) = (before.iter(), sample.objects());
+        objects.retain(|object| before.next().is_some_and(|before| before.leaves(&object.bbox, scale)));
+        sample.set_objects(&objects)
     }
 }
 
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(still.size(), Size::square(IMGSZ));
         assert_eq!(*still.from_original(), Matrix::translate(0.0, 8.0));
         let mut letterboxed = sample(64, 48);
-        letterbox(&mut letterboxed, IMGSZ);
+        letterbox(&mut trainer_sdk::sample_store::view(&mut letterboxed), IMGSZ).unwrap();
         assert_eq!(still.render(), letterboxed.render());
     }
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use trainer_sdk::{AugmentContext, Augmentation, Bbox, Image, Object, Rng, Sample, Size};
+use trainer_image::Sample;
+use trainer_sdk::{AugmentContext, Augmentation, Bbox, Image, Object, Rng, Size, sample_store};
 
 /// The input size of these tests.
 pub const IMGSZ: u32 = 64;
@@ -32,6 +33,7 @@ pub fn apply_in(
 ) -> Sample {
     let mut rng = Rng::from_key(&[7]);
     let mut cx = AugmentContext { rng: &mut rng, epoch, epochs, imgsz: IMGSZ };
-    augmentation.apply(&mut sample, partners, &mut cx).unwrap();
+    let mut partners: Vec<_> = partners.iter_mut().map(sample_store::view).collect();
+    augmentation.apply(&mut sample_store::view(&mut sample), &mut partners, &mut cx).unwrap();
     sample
 }

@@ -6,9 +6,9 @@ use anyhow::{Result, bail};
 use trainer_sdk::{AugmentContext, Augmentation, Sample};
 
 use super::testing::{IMGSZ, sample};
-use super::{EpochContext, Pipeline, Stage};
+use super::{EpochContext, OnError, Pipeline, Stage};
 
-/// Notes the next random number in the sample's id, after those of the partners.
+/// Notes the next random number in the class of the sample's object, after those of the partners.
 struct Trace(usize);
 
 impl Augmentation for Trace {
@@ -17,14 +17,17 @@ impl Augmentation for Trace {
     }
 
     fn apply(&self, sample: &mut Sample, partners: &mut [Sample], cx: &mut AugmentContext) -> Result<()> {
-        let partners = partners.iter().fold(0_u64, |sum, partner| sum.wrapping_mul(31).wrapping_add(partner.id));
-        sample.id = sample.id.wrapping_mul(31).wrapping_add(partners).wrapping_add(cx.rng.next_u64());
-        Ok(())
+        let noted = |sample: &Sample| sample.objects()[0].class;
+        let partners = partners.iter().fold(0_u32, |sum, partner| sum.wrapping_mul(31).wrapping_add(noted(partner)));
+        let mut objects = sample.objects();
+        let own = objects[0].class.wrapping_mul(31).wrapping_add(partners);
+        objects[0].class = own.wrapping_add(cx.rng.next_u64() as u32);
+        sample.set_objects(&objects)
     }
 }
 
 fn stage(augmentation: impl Augmentation + 'static) -> Stage {
-    Stage { name: "test".to_owned(), augmentation: Box::new(augmentation) }
+    Stage::new("test", Box::new(augmentation), OnError::Fail)
 }
 
 /// The ids that `pipeline` gives to the samples of an epoch, and the positions that were decoded for the last one.
@@ -42,7 +45,7 @@ fn ids(pipeline: &Pipeline, seed: u64, epoch: usize, unreadable: &[usize]) -> (V
     let positions = (0..order.len()).filter(|position| !unreadable.contains(position));
     let run = |position| {
         seen.borrow_mut().clear();
-        pipeline.run(sample(32, 20), position, &epoch).unwrap().id
+        u64::from(pipeline.run(sample(32, 20), position, &epoch).unwrap().objects[0].class)
     };
     let ids = positions.map(run).collect();
     (ids, seen.into_inner())
@@ -102,7 +105,7 @@ fn a_failure_names_stage_and_picture() {
             bail!("out of paint")
         }
     }
-    let pipeline = Pipeline { stages: vec![Stage { name: "paint".to_owned(), augmentation: Box::new(Fails) }] };
+    let pipeline = Pipeline { stages: vec![Stage::new("paint", Box::new(Fails), OnError::Fail)] };
     let order = [0];
     let decoded = |_: usize| Ok(sample(8, 8));
     let epoch = EpochContext { seed: 0, epoch: 0, epochs: 1, imgsz: 64, order: &order, window: 0, decoded: &decoded };
@@ -110,4 +113,31 @@ fn a_failure_names_stage_and_picture() {
     picture.path = std::path::Path::new("a/b.jpg").into();
     let error = pipeline.run(picture, 0, &epoch).unwrap_err();
     assert_eq!(format!("{error:#}"), "augmentation paint failed on a/b.jpg: out of paint");
+}
+
+/// Fails on every second call, after it has flipped the sample.
+struct Shaky(std::sync::atomic::AtomicUsize);
+
+impl Augmentation for Shaky {
+    fn apply(&self, sample: &mut Sample, _: &mut [Sample], _: &mut AugmentContext) -> Result<()> {
+        sample.flip_horizontal()?;
+        let call = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        if call % 2 == 1 { bail!("call {call}") } else { Ok(()) }
+    }
+}
+
+/// Which of six samples a stage that fails on every second one has flipped, and how often it was called.
+fn flipped(on_error: OnError) -> (Vec<bool>, usize) {
+    let pipeline = Pipeline { stages: vec![Stage::new("shaky", Box::new(Shaky(0.into())), on_error)] };
+    let order = [0];
+    let decoded = |_: usize| Ok(sample(64, 64));
+    let epoch = EpochContext { seed: 0, epoch: 0, epochs: 1, imgsz: 64, order: &order, window: 0, decoded: &decoded };
+    let run = |_| pipeline.run(sample(64, 64), 0, &epoch).unwrap().from_original().apply([0.0, 0.0])[0] == 64.0;
+    ((0..6).map(run).collect(), pipeline.failures("shaky"))
+}
+
+#[test]
+fn a_failing_stage_is_skipped_or_disabled_as_asked() {
+    assert_eq!(flipped(OnError::Skip), (vec![true, false, true, false, true, false], 3));
+    assert_eq!(flipped(OnError::Disable), (vec![true, false, false, false, false, false], 1));
 }

@@ -10,6 +10,7 @@ use crate::{
     config::RunConfig,
     data::{DataYaml, Split, demo},
     device,
+    export::Calibration,
     model::{Scale, Survey, Yolo12},
     registry::Registry,
     report::{print_line, print_result},
@@ -41,9 +42,7 @@ pub(super) fn train(request: &Request, json: bool) -> Result<()> {
 
 /// Scores weights; writes the detections as COCO results where `save_json` is asked for.
 pub(super) fn val(request: &Request, json: bool) -> Result<()> {
-    let Request { file, plugins, plugins_join, keys } = request;
-    let mut request =
-        Request { file: file.clone(), plugins: plugins.clone(), plugins_join: *plugins_join, keys: keys.clone() };
+    let mut request = request.clone();
     let save = take(&mut request, "save_json");
     let config = settings::resolve(&request, |_| RunConfig::default(), &mut Registry::built_in())?;
     let weights = config.model.weights.context("give the weights to score: weights=FILE.safetensors")?;
@@ -140,6 +139,30 @@ pub(super) fn info(request: &Request, json: bool) -> Result<()> {
         survey.attention_gflops(),
         crate::model::STRIDES.map(|stride| stride.to_string()).join(" "),
     ));
+    Ok(())
+}
+
+/// Writes weights in another format; with `data=`, its validation images are there for calibration.
+pub(super) fn export(request: &Request, json: bool) -> Result<()> {
+    let (config, registry) = resolve(request, |_| {
+        let mut config = RunConfig::default();
+        config.train.batch = 1;
+        config
+    })?;
+    let calibration = match &config.data.path {
+        None => None,
+        Some(_) => {
+            let dataset = run::datasets(&config, &[(Split::Val, 1.0)])?.remove(0);
+            let RunConfig { train, model, data, .. } = &config;
+            Some(Calibration::new(&validate::loader(dataset, train.batch, model.imgsz, data.workers)))
+        }
+    };
+    let artifacts = crate::export::export(&config, &registry, calibration)?;
+    if json {
+        print_result(&json!({ "format": config.export.format, "artifacts": artifacts }).to_string());
+    } else {
+        artifacts.iter().for_each(|artifact| print_result(&format!("{}  {}", artifact.path.display(), artifact.doc)));
+    }
     Ok(())
 }
 

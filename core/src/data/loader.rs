@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Result;
-use trainer_sdk::{Matrix, Object, Rng, Sample, Size};
+use trainer_image::Sample;
+use trainer_sdk::{Matrix, Object, Rng, Size};
 
 pub use batches::Batches;
 

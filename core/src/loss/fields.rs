@@ -1,6 +1,6 @@
 //! Predictions, targets and terms as the losses of the chain see them: named tensors with rules on who may write.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use tch::Tensor;
 use trainer_sdk::store::{Computation, FieldStore};
 
@@ -69,7 +69,28 @@ impl FieldStore for TargetFields {
 
 /// Scalars that are computed when somebody asks, in the order they were first named.
 #[derive(Default)]
-pub(super) struct TermFields(Vec<(String, Term)>);
+pub(super) struct TermFields {
+    terms: Vec<Made>,
+    /// The link that is at work.
+    pub(super) link: String,
+}
+
+/// A term and the link that made it.
+struct Made {
+    name: String,
+    link: String,
+    term: Term,
+}
+
+/// A term that is computed, and the link that made it.
+pub struct FinishedTerm {
+    /// Its name.
+    pub name: String,
+    /// The loss that made it.
+    pub link: String,
+    /// A scalar, without its gain.
+    pub value: Tensor,
+}
 
 enum Term {
     Offered(Option<Computation>),
@@ -78,14 +99,18 @@ enum Term {
 
 impl TermFields {
     /// Computes what is still only offered and returns all terms.
-    pub(super) fn finish(mut self) -> Result<Vec<(String, Tensor)>> {
-        let names = self.names();
-        names.into_iter().map(|name| Ok((name.clone(), self.value(&name)?.shallow_clone()))).collect()
+    pub(super) fn finish(mut self) -> Result<Vec<FinishedTerm>> {
+        let names: Vec<_> = self.terms.iter().map(|made| (made.name.clone(), made.link.clone())).collect();
+        let finished = |(name, link): (String, String)| {
+            let value = self.value(&name).with_context(|| format!("loss {link}"))?.shallow_clone();
+            Ok(FinishedTerm { name, link, value })
+        };
+        names.into_iter().map(finished).collect()
     }
 
     fn value(&mut self, name: &str) -> Result<&Tensor> {
         let names = self.names().join(", ");
-        let Some((_, term)) = self.0.iter_mut().find(|(known, _)| known == name) else {
+        let Some(Made { term, .. }) = self.terms.iter_mut().find(|made| made.name == name) else {
             bail!("there is no term `{name}`; there are {names}");
         };
         if let Term::Offered(computation) = term {
@@ -101,16 +126,17 @@ impl TermFields {
     }
 
     fn put(&mut self, name: &str, term: Term) {
-        match self.0.iter_mut().find(|(known, _)| known == name) {
-            Some((_, old)) => *old = term,
-            None => self.0.push((name.to_owned(), term)),
+        let made = Made { name: name.to_owned(), link: self.link.clone(), term };
+        match self.terms.iter_mut().find(|old| old.name == name) {
+            Some(old) => *old = made,
+            None => self.terms.push(made),
         }
     }
 }
 
 impl FieldStore for TermFields {
     fn names(&self) -> Vec<String> {
-        self.0.iter().map(|(name, _)| name.clone()).collect()
+        self.terms.iter().map(|made| made.name.clone()).collect()
     }
 
     fn get(&mut self, name: &str) -> Result<trainer_sdk::Tensor> {
@@ -129,9 +155,13 @@ impl FieldStore for TermFields {
     }
 
     fn remove(&mut self, name: &str) -> Result<()> {
-        let before = self.0.len();
-        self.0.retain(|(known, _)| known != name);
-        ensure!(self.0.len() < before, "there is no term `{name}` to remove; there are {}", self.names().join(", "));
+        let before = self.terms.len();
+        self.terms.retain(|made| made.name != name);
+        ensure!(
+            self.terms.len() < before,
+            "there is no term `{name}` to remove; there are {}",
+            self.names().join(", ")
+        );
         Ok(())
     }
 }

@@ -5,21 +5,23 @@ mod assign;
 mod detection;
 mod fields;
 mod iou;
+mod parameters;
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use tch::{Kind, Tensor};
-use trainer_sdk::{Loss, LossContext, Predictions, Targets, Terms, store};
+use trainer_sdk::{Loss, LossContext, ParameterMap, Predictions, ReadyContext, Targets, Terms, parameter_store, store};
 
 pub use assign::{Assigner, Assignment, Candidates, Objects};
 pub use iou::complete_iou;
+pub use parameters::{LossParameters, Named};
 
 use crate::{
     model::{Anchors, RawPredictions},
     near::near,
 };
-use fields::{PredictionFields, TargetFields, TermFields};
+use fields::{FinishedTerm, PredictionFields, TargetFields, TermFields};
 
 /// Terms of the built-in loss, whose gains have defaults: a plugin may drop them.
 const OPTIONAL_TERMS: [&str; 3] = ["box", "cls", "dfl"];
@@ -28,6 +30,7 @@ const OPTIONAL_TERMS: [&str; 3] = ["box", "cls", "dfl"];
 pub struct LossChain {
     links: Vec<(String, Box<dyn Loss>)>,
     gains: BTreeMap<String, f64>,
+    parameters: LossParameters,
 }
 
 /// Where in the run the loss is computed.
@@ -45,6 +48,23 @@ pub struct LossPoint<'a> {
     pub image_ids: &'a [u64],
 }
 
+impl<'a> LossPoint<'a> {
+    /// What a link is told: this point, the batch and its own parameters.
+    fn context(&self, num_classes: i64, predictions: Predictions<'a>, parameters: ParameterMap<'a>) -> LossContext<'a> {
+        LossContext {
+            epoch: self.epoch,
+            epochs: self.epochs,
+            step: self.step,
+            height: self.size.0 as usize,
+            width: self.size.1 as usize,
+            num_classes: num_classes as usize,
+            image_ids: self.image_ids,
+            predictions,
+            parameters,
+        }
+    }
+}
+
 /// What came out.
 #[derive(Debug)]
 pub struct LossValues {
@@ -52,24 +72,56 @@ pub struct LossValues {
     pub total: Tensor,
     /// The terms by name, times their gains, without gradients.
     pub terms: Vec<(String, Tensor)>,
+    /// The link that made each term.
+    links: Vec<String>,
 }
 
 impl LossValues {
     /// The terms as numbers; waits for the device.
     ///
     /// # Errors
-    /// If one is not finite: the message shows all of them.
+    /// If one is not finite: the message shows all of them, and the loss that made the first such.
     pub fn values(&self) -> Result<Vec<(String, f64)>> {
         let value = |(name, term): &(String, Tensor)| Ok((name.clone(), f64::try_from(term)?));
-        crate::means::finite(self.terms.iter().map(value).collect::<Result<_>>()?)
+        let values = self.terms.iter().map(value).collect::<Result<Vec<_>>>()?;
+        let broken = values.iter().position(|(_, value)| !value.is_finite());
+        let whose = || broken.map_or(String::new(), |at| format!("term `{}` of loss {}", values[at].0, self.links[at]));
+        crate::means::finite(values.clone()).with_context(whose)
     }
 }
 
 impl LossChain {
     /// A chain of named links; a term without a gain counts once.
     #[must_use]
-    pub fn new(links: Vec<(String, Box<dyn Loss>)>, gains: BTreeMap<String, f64>) -> Self {
-        Self { links, gains }
+    pub fn new(links: Vec<(String, Box<dyn Loss>)>, gains: BTreeMap<String, f64>, parameters: LossParameters) -> Self {
+        Self { links, gains, parameters }
+    }
+
+    /// Tells every link what the run is like.
+    ///
+    /// # Errors
+    /// A link's own error, with its name.
+    pub fn ready(&mut self, run: &ReadyContext) -> Result<()> {
+        self.links.iter_mut().try_for_each(|(name, link)| link.ready(run).with_context(|| format!("loss {name}")))
+    }
+
+    /// The trainable parameters that the links have asked for.
+    #[must_use]
+    pub fn parameters(&self) -> &LossParameters {
+        &self.parameters
+    }
+
+    /// Takes the state of another chain of the same links over, and the averages of its parameters. A chain that only
+    /// validates follows the one that trains, and leaves no trace in it.
+    ///
+    /// # Errors
+    /// If a link cannot save its state or take it back.
+    pub fn follow(&mut self, trained: &Self, averages: &[Named]) -> Result<()> {
+        averages.iter().for_each(|average| self.parameters.share(average));
+        for ((name, link), (_, other)) in self.links.iter_mut().zip(&trained.links) {
+            other.save().and_then(|state| link.load(&state)).with_context(|| format!("loss {name}"))?;
+        }
+        Ok(())
     }
 
     /// Both passes over all links.
@@ -97,46 +149,58 @@ impl LossChain {
             ("object_valid".into(), objects.valid.shallow_clone()),
         ]);
         let mut terms = TermFields::default();
+        let Self { links, parameters, .. } = self;
         {
             let predictions = Predictions(store::view(&mut predictions));
-            let cx = LossContext {
-                epoch: at.epoch,
-                epochs: at.epochs,
-                step: at.step,
-                height: at.size.0 as usize,
-                width: at.size.1 as usize,
-                num_classes: num_classes as usize,
-                image_ids: at.image_ids,
-                predictions,
-            };
             let mut targets = Targets(store::view(&mut targets));
-            for (name, link) in &mut self.links {
+            for (name, link) in links.iter_mut() {
+                let mut own = parameters.of(name);
+                let cx = at.context(num_classes, predictions, parameter_store::view(&mut own));
                 tch::no_grad(|| link.targets(&mut targets, &cx)).with_context(|| format!("loss {name}"))?;
             }
-            let mut terms = Terms(store::view(&mut terms));
-            for (name, link) in &mut self.links {
+            for (name, link) in links.iter_mut() {
+                let mut own = parameters.of(name);
+                let cx = at.context(num_classes, predictions, parameter_store::view(&mut own));
+                terms.link.clone_from(name);
+                let mut terms = Terms(store::view(&mut terms));
                 link.terms(&mut terms, &predictions, &targets, &cx).with_context(|| format!("loss {name}"))?;
             }
         }
-        self.weigh(terms.finish()?, batch)
+        let terms = terms.finish()?;
+        if raw.scores.requires_grad() {
+            has_gradients(&terms)?;
+        }
+        self.weigh(terms, batch)
     }
 
-    fn weigh(&self, terms: Vec<(String, Tensor)>, batch: i64) -> Result<LossValues> {
+    fn weigh(&self, terms: Vec<FinishedTerm>, batch: i64) -> Result<LossValues> {
         ensure!(!terms.is_empty(), "no link of the loss chain made a term");
-        let made = || terms.iter().map(|(name, _)| name.as_str());
+        let made = || terms.iter().map(|term| term.name.as_str());
         let is_idle = |gain: &&String| !OPTIONAL_TERMS.contains(&gain.as_str()) && !made().any(|name| name == *gain);
         if let Some(gain) = self.gains.keys().find(is_idle) {
             let made_names = made().collect::<Vec<_>>().join(", ");
             bail!("train.gains.{gain}: the loss has no term of that name, it has {made_names}{}", near(gain, made()));
         }
-        let gained = |(name, term): (String, Tensor)| -> Result<(String, Tensor)> {
-            let gain = self.gains.get(&name).copied().unwrap_or(1.0);
-            Ok((name, term.f_mul_scalar(gain)?))
+        let gained = |FinishedTerm { name, value, .. }: &FinishedTerm| -> Result<(String, Tensor)> {
+            let gain = self.gains.get(name).copied().unwrap_or(1.0);
+            Ok((name.clone(), value.f_mul_scalar(gain)?))
         };
-        let terms = terms.into_iter().map(gained).collect::<Result<Vec<_>>>()?;
+        let links = terms.iter().map(|term| term.link.clone()).collect();
+        let terms = terms.iter().map(gained).collect::<Result<Vec<_>>>()?;
         let stacked = Tensor::f_stack(&terms.iter().map(|(_, term)| term).collect::<Vec<_>>(), 0)?;
         let total = stacked.f_sum(None::<Kind>)?.f_mul_scalar(batch)?;
         let terms = terms.into_iter().map(|(name, term)| (name, term.detach())).collect();
-        Ok(LossValues { total, terms })
+        Ok(LossValues { total, terms, links })
+    }
+}
+
+/// A term without gradients would be added to every figure and train nothing.
+fn has_gradients(terms: &[FinishedTerm]) -> Result<()> {
+    match terms.iter().find(|term| !term.value.requires_grad()) {
+        None => Ok(()),
+        Some(FinishedTerm { name, link, .. }) => bail!(
+            "term `{name}` of loss {link} has no gradient: it was detached, or computed without the predictions; compute \
+             it from them or give its gradients by set_with_gradients"
+        ),
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use trainer_sdk::{Bbox, Image};
 
 use super::*;
-use crate::augment::Stage;
+use crate::augment::{OnError, Stage};
 use crate::augment::{flip::Flip, hsv::Hsv, mosaic::Mosaic, perspective::Perspective};
 
 const IMGSZ: u32 = 32;
@@ -55,7 +55,7 @@ impl Source for Pictures {
 }
 
 fn pipeline() -> Pipeline {
-    let stage = |augmentation: Box<dyn trainer_sdk::Augmentation>| Stage { name: "test".to_owned(), augmentation };
+    let stage = |augmentation: Box<dyn trainer_sdk::Augmentation>| Stage::new("test", augmentation, OnError::Fail);
     let stages = vec![
         stage(Box::new(Mosaic { p: 0.8, close: 1 })),
         stage(Box::new(Perspective { degrees: 5.0, ..Perspective::default() })),

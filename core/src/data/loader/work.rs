@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use anyhow::{Error, Result, bail, ensure};
-use trainer_sdk::{Image, Sample, Size};
+use trainer_image::Sample;
+use trainer_sdk::{Image, Size};
 
 use super::{BatchObject, LoaderOptions, RawBatch, SampleInfo, Source};
 use crate::augment::{EpochContext, Pipeline};

@@ -1,0 +1,52 @@
+//! The built-in exporter: the averaged weights as plain safetensors, for other programs.
+
+use std::{collections::HashMap, path::Path};
+
+use anyhow::{Result, bail};
+use safetensors::{Dtype, tensor::TensorView};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use trainer_sdk::{Artifact, ExportContext, Exporter, Format, Model};
+
+use crate::checkpoint;
+
+/// Writes every named tensor, and the model's metadata as texts; it has no options.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Safetensors {}
+
+impl Exporter for Safetensors {
+    fn formats(&self) -> Result<Vec<Format>> {
+        Ok(vec![Format::new("safetensors", "safetensors", "named tensors, for Python, Rust and JavaScript")])
+    }
+
+    fn export(&mut self, model: &Model, out: &Path, _: &ExportContext) -> Result<Vec<Artifact>> {
+        let mut views = Vec::new();
+        for name in model.names() {
+            let tensor = model.tensor(&name)?;
+            let dtype = match tensor.dtype {
+                trainer_sdk::Dtype::F16 => Dtype::F16,
+                trainer_sdk::Dtype::BF16 => Dtype::BF16,
+                trainer_sdk::Dtype::F32 => Dtype::F32,
+                trainer_sdk::Dtype::F64 => Dtype::F64,
+                trainer_sdk::Dtype::I64 => Dtype::I64,
+                other => bail!("tensor {name} is of type {other:?}, which safetensors files of ours do not hold"),
+            };
+            let shape = tensor.size.iter().map(|&side| side as usize).collect();
+            views.push((name, TensorView::new(dtype, shape, tensor.bytes)?));
+        }
+        let metadata = model.metadata()?;
+        let texts = HashMap::from([
+            ("model".to_owned(), metadata.model),
+            ("names".to_owned(), serde_json::to_string(&metadata.names)?),
+            ("imgsz".to_owned(), metadata.imgsz.to_string()),
+            ("format".to_owned(), "pt".to_owned()), // what loaders of Python look for
+        ]);
+        checkpoint::write(out, &safetensors::serialize(views, Some(texts))?)?;
+        Ok(vec![Artifact::new(out, "weights")])
+    }
+}
+
+trainer_sdk::component! {
+    exporter "safetensors" "writes the weights as named tensors": Safetensors
+}
