@@ -73,11 +73,11 @@ impl Probed {
 pub enum Answer {
     /// Everything was constructed.
     Ok(Probed),
-    /// [`LoadError::Open`].
+    /// [`LoadError::Open`](crate::LoadError::Open).
     CannotOpen(String),
-    /// [`LoadError::Layout`].
+    /// [`LoadError::Layout`](crate::LoadError::Layout).
     AbiLayout(String),
-    /// [`LoadError::Init`].
+    /// [`LoadError::Init`](crate::LoadError::Init).
     InitFailed(String),
     /// A component cannot be constructed.
     Component(String),

@@ -2,7 +2,9 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use trainer_loader::{LoadOptions, Policy, Provenance, Trust, trust, trusted, untrust};
+use trainer_loader::{
+    CacheFault, LoadError, LoadOptions, Policy, PolicyFault, Provenance, Trust, trust, trusted, untrust,
+};
 
 use crate::place::Place;
 
@@ -205,4 +207,19 @@ fn a_key_that_is_none_or_not_the_users() {
 fn the_users_own_files_are_the_default() {
     let lock = LoadOptions::default().lock_file().unwrap();
     assert!(lock.ends_with("trainer/plugins.lock"), "{}", lock.display());
+}
+
+#[test]
+fn without_a_home_there_is_neither_lock_file_nor_cache() {
+    let path = || "x.so".into();
+    let lock = LoadError::Policy { path: path(), reason: PolicyFault::NoHome };
+    assert_eq!(
+        lock.to_string(),
+        "plugin x.so cannot be looked up: this process has no home folder; set HOME or XDG_CONFIG_HOME [no-home-folder]"
+    );
+    let cache = LoadError::Cache { path: path(), reason: CacheFault::NoHome };
+    assert_eq!(
+        cache.to_string(),
+        "plugin x.so cannot be copied: this process has no cache folder; set HOME or XDG_CACHE_HOME [no-cache-folder]"
+    );
 }

@@ -168,3 +168,23 @@ fn what_the_probe_cannot_open_is_said_as_the_loader_says_it() {
     let message = place.message(&error, "cannot-open");
     assert!(message.starts_with("plugin ~/x.so cannot be loaded: "), "{message}");
 }
+
+#[test]
+fn a_layout_or_a_start_that_fails_there_is_refused_as_here() {
+    let mut place = Place::new(Policy::Off);
+    let mut refusal = |code: &str| {
+        let answer = format!("#!/bin/sh\necho '{{\"{code}\":\"the reason\"}}'\n");
+        place.options.probe = Some(place.write("probe.sh", answer));
+        place.mode("probe.sh", 0o755);
+        place.refusal("x.so", code)
+    };
+    let version = trainer_sdk::abi::VERSION;
+    assert_eq!(
+        refusal("abi-layout"),
+        format!(
+            "plugin ~/x.so does not fit this trainer's plugin ABI {version}: the reason; \
+             rebuild it with the trainer-sdk of this trainer"
+        )
+    );
+    assert_eq!(refusal("init-failed"), "plugin ~/x.so failed to start: the reason");
+}
