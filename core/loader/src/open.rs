@@ -66,11 +66,17 @@ impl Root {
         let refused = |reason: String| LoadError::Open { path: file.into(), reason };
         // SAFETY: running a plugin's initialisers is what the user asked for; its manifest was read before.
         let library = unsafe { Library::open(Some(loaded), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) };
-        let library = library.map_err(|reason| refused(reason.to_string()))?;
+        let library = library.map_err(|error| refused(words_of(&error, loaded)))?;
         let root = rust_root(&library, file)?;
         std::mem::forget(library);
         Ok(Self { factories: root.factories(), init: root.init() })
     }
+}
+
+/// The system's own words, without the name of the copy, which the user has never seen.
+fn words_of(error: &libloading::Error, loaded: &Path) -> String {
+    let words = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    words.replace(&format!("{}: ", loaded.display()), "")
 }
 
 /// abi_stable's header, then our two-way layout check.
