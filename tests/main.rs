@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod chain;
+mod evolution;
 mod forward;
 mod golden;
 mod kit;

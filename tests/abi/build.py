@@ -2,7 +2,7 @@
 
     python3 build.py plugin VARIANT FILE.so     the plugin, small and stripped
     python3 build.py host VARIANT FOLDER        FOLDER/host, which loads a plugin and says what it found
-    python3 build.py fixtures                   all plugins into fixtures/TARGET/, with a record of how
+    python3 build.py fixture                    the plugin of this version into fixtures/TARGET/, with a record of how
 
 Variants: current; newer (a further table for losses, an extension of the root, a status, an option: all that may grow);
 changed_struct, changed_parameter, other_major, other_abi_stable (what must be refused).
@@ -57,7 +57,7 @@ def newer(copy):
     loader = "core/loader/src/open.rs"
     edit(copy, loader, "\"loss\" => Kind::Loss(table(guest, factory)?),", "\"loss\" => Kind::Loss(newest_loss(guest, factory)?),")
     file = copy / loader
-    file.write_text(file.read_text() + (HERE / "newer_host.rs").read_text())
+    file.write_text(file.read_text() + (HERE / "newer_host.rs").read_text().replace("//! ", "// "))
 
 
 def changed_struct(copy):
@@ -91,9 +91,11 @@ def other_abi_stable(copy):
 def copy_of(variant):
     copy = BUILD / variant
     shutil.rmtree(copy, ignore_errors=True)
+    # With times of now: cargo takes the same package of another variant for up to date if its files are older.
     for part in ["sdk", "core/loader"]:
-        shutil.copytree(ROOT / part, copy / part)
-    shutil.copytree(HERE / "plugin", copy / "plugin", ignore=shutil.ignore_patterns("target", "Cargo.lock"))
+        shutil.copytree(ROOT / part, copy / part, copy_function=shutil.copy)
+    ignored = shutil.ignore_patterns("target", "Cargo.lock")
+    shutil.copytree(HERE / "plugin", copy / "plugin", ignore=ignored, copy_function=shutil.copy)
     shutil.copy(ROOT / "Cargo.lock", copy)
     text = (ROOT / "Cargo.toml").read_text()
     text = re.sub(r"members = \[.*?\]", 'members = ["sdk", "sdk/abi", "sdk/image", "core/loader", "plugin"]', text, flags=re.S)
@@ -125,34 +127,34 @@ def host(variant, folder):
     shutil.copy(BUILD / "target/release/host", pathlib.Path(folder) / "host")
 
 
-def fixtures():
+def fixture():
     rustc = subprocess.run(["rustc", "-vV"], capture_output=True, text=True, check=True).stdout
     target = re.search("host: (.*)", rustc).group(1)
     version = re.search(r'version = "(.*?)"', (ROOT / "sdk/abi/Cargo.toml").read_text()).group(1)
     folder = HERE / "fixtures" / target
     folder.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for variant in VARIANTS:
-        name = version if variant == "current" else variant
-        file = folder / f"{name}.so"
-        plugin(variant, file)
-        needed = subprocess.run(["readelf", "-V", file], capture_output=True, text=True, check=True).stdout
-        floor = max((tuple(map(int, found.split("."))) for found in re.findall(r"GLIBC_([\d.]+)", needed)))
-        rows.append((file.name, file.stat().st_size, ".".join(map(str, floor)), hashlib.sha256(file.read_bytes()).hexdigest()))
-    record = [
-        "# Fixtures of the plugin ABI\n",
-        "Made by `python3 tests/abi/build.py fixtures`; see there for what each is. Loaded by tests/evolution.rs.\n",
-        f"- {rustc.splitlines()[0]}, glibc {platform.libc_ver()[1]}, ABI {version}\n",
-        "| file | bytes | needs glibc | sha256 |\n|---|---|---|---|",
-    ]
-    record += [f"| {name} | {size} | {floor} | {digest} |" for name, size, floor, digest in rows]
-    (folder / "RECORD.md").write_text("\n".join(record) + "\n")
+    file = folder / f"{version}.so"
+    plugin("current", file)
+    needs = subprocess.run(["readelf", "-V", file], capture_output=True, text=True, check=True).stdout
+    floor = max(tuple(map(int, found.split("."))) for found in re.findall(r"GLIBC_([\d.]+)", needs))
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    record = folder / "RECORD.md"
+    if not record.exists():
+        record.write_text(
+            "# Released plugins\n\nMade by `tests/abi/build.py fixture`, loaded by tests/evolution.rs for ever. Before 1.0.0"
+            " each release candidate replaces the one before.\n\n"
+            "| file | bytes | compiler | built on glibc | needs glibc | sha256 |\n|---|---|---|---|---|---|\n"
+        )
+    rows = [line for line in record.read_text().splitlines() if not line.startswith(f"| {file.name} ")]
+    built = f"{rustc.splitlines()[0].removeprefix('rustc ')} | {platform.libc_ver()[1]}"
+    rows.append(f"| {file.name} | {file.stat().st_size} | {built} | {'.'.join(map(str, floor))} | {digest} |")
+    record.write_text("\n".join(rows) + "\n")
 
 
 if __name__ == "__main__":
     words = sys.argv[1:]
-    if words[:1] == ["fixtures"]:
-        fixtures()
+    if words == ["fixture"]:
+        fixture()
     elif len(words) == 3 and words[0] in ("plugin", "host") and words[1] in VARIANTS:
         {"plugin": plugin, "host": host}[words[0]](words[1], words[2])
     else:

@@ -1,3 +1,4 @@
+//! What a host of that version does: asks for the newest table first. Appended to the loader's open.rs by build.py.
 
 /// The newest table for losses that both sides know, as the one that the rest of this host uses.
 fn newest_loss(
