@@ -162,9 +162,10 @@ pub fn call(name: &str, arguments: &[Arg]) -> Result<Tensor> {
         _ => Ok(None),
     };
     let copies = arguments.iter().map(copy).collect::<Result<Vec<_>>>()?;
+    let mut lists = Vec::new();
     let value = |(argument, copy): (&Arg, &Option<Dense>)| match copy {
         Some(dense) => Value { tag: tag::TENSOR, len: 0, data: std::ptr::from_ref(dense) as u64 },
-        None => argument.value(),
+        None => argument.value(&mut lists),
     };
     let values: Vec<Value> = arguments.iter().zip(&copies).map(value).collect();
     // SAFETY: copies and arguments live until the result is there.
