@@ -56,7 +56,7 @@ pub use bench::LossBench;
 pub use model::ModelBench;
 pub use registered::{Registered, component};
 pub use run::SimulatedRun;
-pub use samples::{AugmentBench, picture};
+pub use samples::{AugmentBench, picture, sample};
 pub use table::call;
 
 use crate::{Dtype, Tensor};
