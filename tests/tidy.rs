@@ -13,6 +13,8 @@ const UNSAFE: [&str; 18] = [
     "core/loader/src/host.rs",
     "core/loader/src/kinds/",
     "core/loader/src/open.rs",
+    "core/loader/src/option_table.rs",
+    "core/loader/src/plain",
     "core/src/torch/operator.rs",
     "core/src/torch/table.rs",
     "sdk/abi/src/",

@@ -7,6 +7,10 @@ mod host;
 mod kinds;
 mod manifest;
 mod open;
+#[cfg_attr(not(test), expect(dead_code, reason = "host.rs will hand the table out"))]
+mod option_table;
+#[cfg_attr(not(test), expect(dead_code, reason = "open.rs will look for plain roots"))]
+mod plain;
 mod resolve;
 
 use std::{fs, path::Path, path::PathBuf};
