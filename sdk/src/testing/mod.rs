@@ -42,16 +42,12 @@
 mod arguments;
 mod bench;
 mod dense;
-mod elementwise;
 mod fields;
-mod indexing;
 mod model;
 mod operators;
-mod reduction;
 mod registered;
 mod run;
 mod samples;
-mod shape;
 mod table;
 #[cfg(test)]
 mod tests;
