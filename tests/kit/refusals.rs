@@ -1,7 +1,7 @@
 //! What both refuse in the same words.
 
 use trainer_sdk::{
-    Arg::{self, Bool, Float, Int, Ints, Tensors},
+    Arg::{self, Bool, Float, Int, Ints},
     Dtype, Tensor, testing,
 };
 

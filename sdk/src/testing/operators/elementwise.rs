@@ -73,13 +73,13 @@ pub(super) const OPERATORS: &[Operator] = &[
     unary("aten::sigmoid", |x| Ok(real(x, |x| 1.0 / (1.0 + (-x).exp())))),
     unary("aten::log_sigmoid", |x| float_only("log_sigmoid_cpu", x, |x| -softplus(-x, 1.0, f64::INFINITY))),
     one("aten::softplus", &["self", "beta?", "threshold?"], |a| {
-        let [beta, threshold] = [(1, 1.0), (2, 20.0)].map(|(place, default)| a.float_or(place, default));
+        let [beta, threshold] = [(1, 1.0), (2, 20.0)].map(|(place, default)| a.number_or(place, default));
         let (beta, threshold) = (beta?, threshold?);
         float_only("softplus_cpu", a.tensor(0)?, |x| softplus(x, beta, threshold))
     }),
     unary("aten::relu", relu),
     one("aten::leaky_relu", &["self", "negative_slope?"], |a| {
-        let slope = a.float_or(1, 0.01)?;
+        let slope = a.number_or(1, 0.01)?;
         float_only("leaky_relu_cpu", a.tensor(0)?, |x| if x > 0.0 { x } else { x * slope })
     }),
     unary("aten::silu", |x| float_only("silu_cpu", x, |x| x / (1.0 + (-x).exp()))),
@@ -124,7 +124,7 @@ fn add(a: &Dense, b: &Dense, alpha: Option<Dense>) -> Result<Dense> {
 }
 
 /// `a - alpha * b`; `alpha` is 1 where it was left out.
-fn sub(a: &Dense, b: &Dense, alpha: Option<Dense>) -> Result<Dense> {
+pub(super) fn sub(a: &Dense, b: &Dense, alpha: Option<Dense>) -> Result<Dense> {
     ensure!(
         a.dtype != Dtype::BOOL || b.dtype != Dtype::BOOL,
         "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead."
@@ -162,7 +162,9 @@ fn pow(base: &Dense, exponent: &Dense) -> Result<Dense> {
     let common = common_type(&[base, exponent]);
     let negative = exponent.number && !is_float(common) && exponent.as_ints()[0] < 0;
     ensure!(!negative, "Integers to negative integer powers are not allowed.");
-    pairs(base, exponent, common, f64::powf, integer_power)
+    ensure!(exponent.number || common != Dtype::BOOL, "\"pow\" not implemented for 'Bool'");
+    let is_root = exponent.number && exponent.as_floats()[0] == 0.5;
+    pairs(base, exponent, common, |x, y| if is_root { x.sqrt() } else { x.powf(y) }, integer_power)
 }
 
 /// A tensor's negative exponents count as the fraction cut off towards zero, as in libtorch.
@@ -217,7 +219,8 @@ fn clamp(kind: &str, x: &Dense, min: Option<&Dense>, max: Option<&Dense>) -> Res
     } else {
         ""
     };
-    ensure!(common != Dtype::BOOL, "\"clamp_{which}{kind}cpu\" not implemented for 'Bool'");
+    let refused = common == Dtype::BOOL && (!kind.is_empty() || which.is_empty());
+    ensure!(!refused, "\"clamp_{which}{kind}cpu\" not implemented for 'Bool'");
     let low =
         min.map_or_else(|| Ok(x.clone()), |min| pairs(x, min, common, |a, b| or_nan(a, b, f64::max), i64::max))?;
     max.map_or_else(|| Ok(low.clone()), |max| pairs(&low, max, common, |a, b| or_nan(a, b, f64::min), i64::min))
@@ -237,7 +240,7 @@ fn neg(x: &Dense) -> Result<Dense> {
     Ok(each(x, |x| -x, i64::wrapping_neg))
 }
 
-fn abs(x: &Dense) -> Result<Dense> {
+pub(super) fn abs(x: &Dense) -> Result<Dense> {
     ensure!(x.dtype != Dtype::BOOL, "\"abs_cpu\" not implemented for 'Bool'");
     Ok(each(x, f64::abs, i64::wrapping_abs))
 }

@@ -161,6 +161,7 @@ fn index_add(x: &Dense, dim: i64, index: &Dense, source: &Dense) -> Result<Dense
         type_name(source.dtype)
     );
     ensure!(index.size.len() <= 1, "index_add_(): Index dimension {} is supposed to be 0 or 1", index.size.len());
+    let source_dims = source.size.len();
     let [target, source] = [x, source].map(with_dims);
     let wanted = index.as_ints();
     let (mut own, mut other) = (target.size.clone(), source.size.clone());
@@ -172,7 +173,7 @@ fn index_add(x: &Dense, dim: i64, index: &Dense, source: &Dense) -> Result<Dense
     );
     (own[dim], other[dim]) = (0, 0);
     ensure!(
-        own == other,
+        own == other && x.size.len() == source_dims,
         "source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = {:?} source.shape = {:?}",
         target.size,
         source.size
