@@ -35,7 +35,11 @@ pub(super) const OPERATORS: &[Operator] = &[
     one("aten::new_full", &["self", "size", "fill_value", "dtype?", "layout?", "device?", "pin_memory?"], |a| {
         new(a, &a.number(2)?, 3)
     }),
-    one("aten::zeros", SIZE, |a| full(a.ints(0)?, &int(0), a.new_type(1)?.unwrap_or(Dtype::F32))),
+    one("aten::zeros", SIZE, |a| {
+        let size = a.ints(0)?;
+        ensure!(size.iter().all(|n| *n >= 0), "zeros: Dimension size must be non-negative.");
+        full(size, &int(0), a.new_type(1)?.unwrap_or(Dtype::F32))
+    }),
     one("aten::ones", SIZE, |a| full(a.ints(0)?, &int(1), a.new_type(1)?.unwrap_or(Dtype::F32))),
     one("aten::full", &["size", "fill_value", "dtype?", "layout?", "device?", "pin_memory?"], |a| {
         let value = a.number(1)?;

@@ -4,7 +4,8 @@ use anyhow::{Result, bail, ensure};
 
 use super::{
     Operator,
-    elementwise::{abs, float_only, softplus, sub},
+    elementwise::sub,
+    functions::{abs, float_only, softplus},
     one,
     reduction::{mean, softmax, sum as total},
 };
@@ -104,6 +105,7 @@ fn bce_with_logits(a: &Arguments) -> Result<Dense> {
     let (x, target) = (a.tensor(0)?, a.tensor(1)?);
     let (weight, pos_weight) = (a.optional_tensor(2)?, a.optional_tensor(3)?);
     float_only("log_sigmoid_cpu", x, |x| x)?;
+    sub(&Dense::ints(target.dtype, Vec::new(), vec![1]), target, None)?; // of bools there is no difference
     castable(common_type(&[x, target]), target.dtype)?;
     // libtorch works in place in tensors of the target's and the logits' sizes.
     let [x_size, size] = [&x.size, &target.size];

@@ -8,7 +8,7 @@ use super::{
     one,
     reduction::groups,
 };
-use crate::testing::dense::{Dense, is_float};
+use crate::testing::dense::{Dense, is_float, type_name};
 
 const UNBIASED: &[&str] = &["self", "unbiased?"];
 const CORRECTION: &[&str] = &["self", "dim?", "correction?", "keepdim?"];
@@ -44,8 +44,8 @@ fn var(x: &Dense, dims: &[i64], correction: f64, keepdim: bool, f: fn(f64) -> f6
 fn norm(x: &Dense, p: f64, dims: &[i64], keepdim: bool) -> Result<Dense> {
     ensure!(
         is_float(x.dtype),
-        "linalg.vector_norm: Expected a floating point or complex tensor as input. Got {}",
-        crate::testing::dense::type_name(x.dtype)
+        "norm(): input dtype should be either floating point or complex. Got {} instead.",
+        type_name(x.dtype)
     );
     let groups = groups(x, dims, keepdim)?;
     let name = if p > 0.0 { "inf" } else { "-inf" };
