@@ -90,7 +90,8 @@ fn batched(a: &Dense, b: &Dense) -> Dense {
     }
 }
 
-/// Sums of products over the letters that `equation` does not keep, e.g. `bij,bjk->bik`. Not here: `...`.
+/// Sums of products over the letters that `equation` does not keep, e.g. `bij,bjk->bik`. Not here: `...`, bools, and
+/// integers beyond 2^53.
 fn einsum(equation: &str, tensors: &[&Dense]) -> Result<Dense> {
     let equation: String = equation.split_whitespace().collect();
     ensure!(!equation.contains('.'), "the testing kit has no einsum with ellipses");
