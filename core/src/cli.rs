@@ -50,7 +50,7 @@ enum Verb {
     Export(RunArgs),
     /// Show a model's size: parameters, operations, layers
     Info(RunArgs),
-    /// List, inspect, check, write and trust plugins
+    /// List and trust plugins
     #[command(subcommand)]
     Plugin(plugin::Verb),
     /// Make the demo data and say where it is
