@@ -23,6 +23,7 @@ fn term(options: &str, mean: f64) -> f64 {
     let mut loss = make(options);
     loss.load(&[&[1][..], &mean.to_le_bytes()].concat()).unwrap();
     let mut bench = bench().offer("box", || panic!("the built-in term is computed in vain"));
+    bench.is_training = false; // the mean stays where it is
     bench.terms(loss.as_mut()).unwrap();
     assert_eq!(bench.names(), ["box"]);
     bench.value("box").unwrap()
@@ -58,11 +59,17 @@ fn version_3_focuses_on_ordinary_boxes() {
 }
 
 #[test]
-fn nothing_is_learnt_where_no_gradients_are_recorded() {
+fn the_mean_moves_in_training_and_stays_in_validation() {
     let mut loss = make(r#"{"momentum": 0.5}"#);
-    let before = loss.save().unwrap();
-    bench().terms(loss.as_mut()).unwrap();
-    assert_eq!(loss.save().unwrap(), before);
+    let mut mean = |is_training| {
+        let mut bench = bench();
+        bench.is_training = is_training;
+        bench.terms(loss.as_mut()).unwrap();
+        f64::from_le_bytes(*loss.save().unwrap().last_chunk().unwrap())
+    };
+    assert_eq!(mean(false), 1.0);
+    // Over the foreground 1 - IoU is 2/3 and 0.
+    testing::assert_close(&[mean(true), mean(false)], &[2.0 / 3.0, 2.0 / 3.0], 1e-6);
 }
 
 #[test]
