@@ -6,6 +6,7 @@ mod chain;
 mod evolution;
 mod forward;
 mod golden;
+mod kinds;
 mod kit;
 mod loss;
 mod plugin_line;

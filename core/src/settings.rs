@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use trainer_loader::Plugin;
+use trainer_sdk::component;
 
 use crate::{
     config::{ComponentConfig, RunConfig},
@@ -191,11 +192,11 @@ fn join(config: &mut RunConfig, plugin: &Plugin) -> Result<()> {
 
 /// A plugin's scheduler takes the place of a built-in one; two of plugins are more than a run has room for.
 fn place_scheduler(config: &mut RunConfig, plugin: &Plugin, new: ComponentConfig) -> Result<()> {
-    let built_in = Registry::built_in();
     let old = &config.schedule.name;
-    if built_in.find("scheduler", old).is_none() {
+    if !component::all().iter().any(|built_in| built_in.maker.kind() == "scheduler" && built_in.name == old) {
         bail!(
-            "plugin {} brings the scheduler {}, but the run has {old} already; a run has one, name it by schedule=",
+            "plugin {} brings the scheduler {}, but the run has {old} already, and a run has one: give one plugin, or \
+             list both under `plugins` in a run file and name the scheduler in its [schedule]",
             plugin.path.display(),
             new.name
         );

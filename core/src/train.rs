@@ -41,8 +41,9 @@ pub fn train(config: &RunConfig, registry: &Registry) -> Result<Summary> {
         let losses = train_epoch(&mut run).map_err(|error| run.rescue(error))?;
 
         let reached = point(&run.progress);
-        run.val_loss.follow(&run.loss, run.ema.adopted())?;
-        let outcome = validate(run.ema.network(), &run.val, &run.nms, Some((&mut run.val_loss, reached)));
+        let followed = run.val_loss.follow(&run.loss, run.ema.adopted());
+        let outcome =
+            followed.and_then(|()| validate(run.ema.network(), &run.val, &run.nms, Some((&mut run.val_loss, reached))));
         let outcome = outcome.map_err(|error| run.rescue(error))?;
         run.name_skipped(&outcome.skipped);
         run.report.epoch_done(&run.progress, &losses, &outcome, &run.rates)?;

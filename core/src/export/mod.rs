@@ -50,7 +50,7 @@ fn find(config: &RunConfig, registry: &Registry) -> Result<(Box<dyn Exporter>, F
     }
     let near = near(wanted, known.iter().map(String::as_str));
     bail!(
-        "no exporter makes format={wanted}, known are {}{near}; a plugin adds more by --plugin FILE.so",
+        "no exporter makes format={wanted}, known are {} (a plugin adds more by --plugin FILE.so){near}",
         known.join(", ")
     )
 }
