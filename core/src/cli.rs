@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 use trainer_loader::{LoadError, PluginFailure};
 
@@ -55,6 +55,11 @@ enum Verb {
     Plugin(plugin::Verb),
     /// Make the demo data and say where it is
     Demo,
+    /// Write a script that completes this command line in a shell
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
 }
 
 #[derive(Args)]
@@ -74,7 +79,7 @@ struct RunArgs {
 }
 
 /// Verbs, and the flags that are not keys, as clap knows them.
-const VERBS: [&str; 7] = ["train", "val", "export", "info", "plugin", "demo", "help"];
+const VERBS: [&str; 8] = ["train", "val", "export", "info", "plugin", "demo", "completions", "help"];
 const FLAGS: [&str; 7] = ["--config", "--plugin", "--json", "--help", "-h", "--version", "-V"];
 
 /// Whether any thread of the trainer (not of a plugin) has panicked.
@@ -118,6 +123,10 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli.verb {
         Verb::Plugin(verb) => return plugin::run(&verb),
+        Verb::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "trainer", &mut std::io::stdout());
+            Ok(())
+        }
         Verb::Train(args) => commands::train(&Request { join: Join::All, ..request(&args)? }, args.json),
         Verb::Val(args) => commands::val(&request(&args)?, args.json),
         Verb::Export(args) => commands::export(&Request { join: Join::Exporters, ..request(&args)? }, args.json),

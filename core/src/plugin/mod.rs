@@ -1,8 +1,11 @@
 //! `trainer plugin`: what authors and users of plugins do with their files.
 
 mod check;
+mod info;
 mod list;
 mod new;
+mod status;
+mod table;
 mod trust;
 
 use std::process::ExitCode;
@@ -14,9 +17,9 @@ use clap::Subcommand;
 #[derive(Subcommand)]
 pub enum Verb {
     /// List the plugins that can be found and the built-in components; runs no code of any plugin
-    List(list::ListArgs),
+    List(list::Args),
     /// Show what a plugin or a component is: manifest, trust, options
-    Info(list::InfoArgs),
+    Info(info::Args),
     /// Run the conformance checks on a plugin, each in a process of its own
     Check(check::Args),
     /// Write a new plugin project
@@ -32,7 +35,7 @@ pub enum Verb {
 pub fn run(verb: &Verb) -> Result<ExitCode> {
     match verb {
         Verb::List(args) => list::list(args),
-        Verb::Info(args) => list::info(args),
+        Verb::Info(args) => info::info(args),
         Verb::Check(args) => check::check(args),
         Verb::New(args) => new::new(args),
         Verb::Trust(args) => trust::trust(args),
