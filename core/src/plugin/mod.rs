@@ -1,6 +1,5 @@
 //! `trainer plugin`: what authors and users of plugins do with their files.
 
-mod check;
 mod info;
 mod list;
 mod new;
@@ -20,8 +19,6 @@ pub enum Verb {
     List(list::Args),
     /// Show what a plugin or a component is: manifest, trust, options
     Info(info::Args),
-    /// Run the conformance checks on a plugin, each in a process of its own
-    Check(check::Args),
     /// Write a new plugin project
     New(new::Args),
     /// Trust a plugin's file as it is now, or take that back
@@ -36,7 +33,6 @@ pub fn run(verb: &Verb) -> Result<ExitCode> {
     match verb {
         Verb::List(args) => list::list(args),
         Verb::Info(args) => info::info(args),
-        Verb::Check(args) => check::check(args),
         Verb::New(args) => new::new(args),
         Verb::Trust(args) => trust::trust(args),
     }
