@@ -136,7 +136,7 @@ fn info_of_a_file_shows_where_it_stands_and_its_options() {
         "\n  trust     not in plugins.lock\n  licence   MIT OR Apache-2.0\n",
         &format!("\n  abi       {abi}, this trainer's own\n  compiler  rustc 1."),
         "\n\nloss label_smooth: spreads part of each class target over all classes\n",
-        "\n  option   type    default  range       meaning\n  epsilon  number  0.05     0.0 to 1.0  Share of each",
+        "\n  option   type    default  range   meaning\n  epsilon  number  0.05     0 to 1  Share of each",
         "\n  label_smoothing=… stands for label_smooth.epsilon=…\n",
         "\n  on the command line\n    trainer data=data.yaml --plugin ~/mine.so label_smooth.epsilon=0.05\n",
         "\n    [[loss]]\n    use = \"label_smooth\"\n    epsilon = 0.05",

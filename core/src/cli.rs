@@ -37,6 +37,7 @@ Keys are those that YOLO users know, as `key=value` or `--key value`; options of
   trainer val weights=runs/train/train/weights/best.safetensors data=data.yaml
   trainer export weights=best.safetensors format=FORMAT --plugin my_exporter.so
   trainer info model=yolo12n
+  trainer plugin new my_loss --kind loss         write a plugin project
 
 Exit codes: 0 done, 1 a mistake in what was asked for, 2 a plugin was refused or failed, 4 an internal error.";
 

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use serde::Serialize;
 use serde_json::Value;
-use toml::{Table, Value as Toml};
 use trainer_loader::ComponentEntry;
 
 use crate::config::{ComponentConfig, RunConfig};
@@ -26,32 +26,38 @@ impl Example {
     }
 }
 
+/// The sections that name a component, as in [`RunConfig`].
+#[derive(Default, Serialize)]
+struct RunFile<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plugins: Option<[&'a Path; 1]>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    augment: Vec<ComponentConfig>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    loss: Vec<ComponentConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<ComponentConfig>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    exporter: Vec<ComponentConfig>,
+}
+
 fn run_file(entry: &ComponentEntry, options: &[(String, Value)], file: Option<&Path>) -> String {
     let own = ComponentConfig { name: entry.name.clone(), options: options.iter().cloned().collect() };
-    let config = RunConfig::default();
-    let mut table = Table::new();
-    if let Some(file) = file {
-        table.insert("plugins".into(), Toml::Array(vec![Toml::String(file.display().to_string())]));
-    }
-    let mut insert = |key: &str, value: Result<Toml, toml::ser::Error>| {
-        if let Ok(value) = value {
-            table.insert(key.into(), value);
-        }
-    };
-    let after = |mut chain: Vec<ComponentConfig>| {
+    let with_own = |mut chain: Vec<ComponentConfig>| {
         match chain.iter_mut().find(|it| it.name == own.name) {
             Some(same) => *same = own.clone(),
             None => chain.push(own.clone()),
         }
-        Toml::try_from(chain)
+        chain
     };
+    let (config, mut run) = (RunConfig::default(), RunFile { plugins: file.map(|file| [file]), ..RunFile::default() });
     match entry.kind.as_str() {
-        "augmentation" => insert("augment", after(config.augment)),
-        "loss" => insert("loss", after(config.loss)),
-        "exporter" => insert("exporter", after(config.exporter)),
-        _ => insert("schedule", Toml::try_from(&own)),
+        "augmentation" => run.augment = with_own(config.augment),
+        "loss" => run.loss = with_own(config.loss),
+        "exporter" => run.exporter = with_own(config.exporter),
+        _ => run.schedule = Some(own),
     }
-    toml::to_string(&table).unwrap_or_default().trim_end().to_owned()
+    toml::to_string(&run).unwrap_or_default().trim_end().to_owned()
 }
 
 fn command(entry: &ComponentEntry, option: Option<&(String, Value)>, file: Option<&Path>) -> String {

@@ -53,7 +53,7 @@ fn kind(option: &Value) -> String {
 
 /// `0 to 1`, `from 0`, `above 0, up to 1`.
 fn range(option: &Value) -> String {
-    let bound = |key: &str| option.get(key).filter(|it| it.is_number()).map(ToString::to_string);
+    let bound = |key: &str| Some(option.get(key)?.as_f64()?.to_string()); // 1.0 is shown as 1
     if let (Some(low), Some(high)) = (bound("minimum"), bound("maximum")) {
         return format!("{low} to {high}");
     }
@@ -93,7 +93,7 @@ mod tests {
         ];
         assert_eq!(kinds.each_ref().map(kind), wanted);
         let ranges = [
-            json!({ "minimum": 0, "maximum": 1.5 }),
+            json!({ "minimum": 0.0, "maximum": 1.5 }),
             json!({ "minimum": 0 }),
             json!({ "exclusiveMinimum": 0, "maximum": 1 }),
             json!({ "exclusiveMaximum": 2 }),

@@ -52,6 +52,7 @@ impl Project {
                 ("README.md", template!("rust/README.md")),
                 (".github/workflows/ci.yml", template!("rust/ci.yml")),
                 (".gitignore", template!("rust/gitignore")),
+                ("rustfmt.toml", template!("rust/rustfmt.toml")),
             ],
             Language::C => vec![
                 ("NAME.c", source),

@@ -17,12 +17,7 @@ impl Default for PluginName {
 }
 
 impl Augmentation for PluginName {
-    fn apply(
-        &self,
-        sample: &mut Sample,
-        _partners: &mut [Sample],
-        cx: &mut AugmentContext,
-    ) -> Result<()> {
+    fn apply(&self, sample: &mut Sample, _partners: &mut [Sample], cx: &mut AugmentContext) -> Result<()> {
         // All randomness comes from cx.rng, so a run is the same for any number of loader threads.
         let change = (255.0 * cx.rng.uniform(-self.strength, self.strength)) as i16;
         for row in sample.pixels()?.rows_mut()? {

@@ -53,7 +53,8 @@ mod tests {
     fn each_tensor_has_a_line() {
         let component = testing::component("exporter", "plugin_name");
         let mut exporter = component.make_exporter(r#"{"digits": 2}"#).unwrap();
-        let out = std::env::temp_dir().join(format!("plugin_name-{}.txt", std::process::id()));
+        let file = format!("plugin_name-{}.txt", std::process::id());
+        let out = std::env::temp_dir().join(file);
         let mut model = ModelBench::default().tensor("conv.weight", &[1, 2], &[0.5, 1.0]);
         let cx = ExportContext { format: "plugin_name".into(), imgsz: 640, batch: 1 };
         let written = exporter.export(&model.view(), &out, &cx).unwrap();
