@@ -167,8 +167,8 @@ fn info_finds_components_and_ids_by_name() {
     assert!(out.starts_with("built-in scheduler cosine: "), "{out}");
     assert!(out.contains("    trainer data=data.yaml schedule=cosine cosine."), "{out}");
     assert_eq!(place.json("plugin info mosaic")["plugin"], Value::Null);
-    let unknown = "no component or plugin is called `label_smoth`; did you mean `label_smooth`?; `trainer plugin list` shows \
-                   all, and a file is named by its path";
+    let unknown = "no component or plugin is called `label_smoth`; did you mean `label_smooth`?; `trainer plugin list` \
+                   shows all, and a file is named by its path";
     assert_eq!(place.run("plugin info label_smoth"), (1, String::new(), unknown.into()));
     let missing = "plugin ./no.so not found; looked for it in the working directory";
     let (code, _, err) = place.run("plugin info ./no.so");

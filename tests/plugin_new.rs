@@ -1,5 +1,5 @@
-//! Projects that `trainer plugin new` writes: each kind in each language builds as it is, passes its own test, loads, and
-//! does what its README says.
+//! Projects that `trainer plugin new` writes: each kind in each language builds as it is, passes its own test, loads,
+//! and does what its README says.
 
 use std::{
     env, fs,
@@ -146,7 +146,9 @@ fn c_projects_build_and_load() {
 fn what_to_type_next_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let (code, out, _) = new(dir.path(), "my_loss --kind loss");
-    let words = "wrote my_loss (Cargo.toml, src/lib.rs, README.md, .github/workflows/ci.yml, .gitignore, rustfmt.toml)\n\nnow type\n  cd my_loss\n";
+    let words = "wrote my_loss (Cargo.toml, src/lib.rs, README.md, .github/workflows/ci.yml, .gitignore, \
+                 rustfmt.toml)\n\n\
+                 now type\n  cd my_loss\n";
     assert!(code == 0 && out.starts_with(words), "{out}");
     let commands: Vec<_> = out.lines().skip(4).map(|line| line.split(" #").next().unwrap().trim()).collect();
     let wanted = [

@@ -95,7 +95,8 @@ fn find(name: &str, options: &LoadOptions) -> Result<(Option<(Inspected, Manifes
     match seen.into_iter().find(|seen| names(seen).iter().any(|it| it == name)) {
         Some(seen) => plugin(seen, options),
         None => bail!(
-            "no component or plugin is called `{name}`{}; `trainer plugin list` shows all, and a file is named by its path",
+            "no component or plugin is called `{name}`{}; `trainer plugin list` shows all, and a file is named by its \
+             path",
             near(name, known.iter().map(String::as_str))
         ),
     }

@@ -104,7 +104,8 @@ mod tests {
 
     #[test]
     fn options_without_default_or_words() {
-        let schema = json!({ "properties": { "b": { "type": "string", "description": "two\nlines" }, "a": { "default": false } } });
+        let b = json!({ "type": "string", "description": "two\nlines" });
+        let schema = json!({ "properties": { "b": b, "a": { "default": false } } });
         let option = |key: &str, kind: &str, default: &str, doc: &str| OptionDoc {
             key: key.into(),
             kind: kind.into(),

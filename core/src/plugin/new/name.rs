@@ -1,4 +1,4 @@
-//! What a plugin can be called: the name becomes a crate, a library, a type, a component and a word on the command line.
+//! What a plugin can be called: its name is that of a crate, a library, a type, a component, a word on the command line.
 
 use anyhow::{Result, bail, ensure};
 
@@ -21,8 +21,8 @@ pub(super) fn check(name: &str, kind: Kind) -> Result<()> {
     if near != name || name.is_empty() {
         let hint = if near.is_empty() { String::new() } else { format!("; did you mean `{near}`?") };
         bail!(
-            "`{name}` cannot be a plugin's name: give lower snake case, a letter first, then letters, digits and single \
-             underscores, e.g. my_{}{hint}",
+            "`{name}` cannot be a plugin's name: give lower snake case, a letter first, then letters, digits and \
+             single underscores, e.g. my_{}{hint}",
             kind.name()
         );
     }

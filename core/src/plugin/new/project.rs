@@ -84,8 +84,8 @@ fn sdk() -> (String, &'static str) {
         Some(sdk) => {
             let path = toml::Value::String(sdk.display().to_string());
             let line = format!("# On other machines: trainer-sdk = \"{version}\"\ntrainer-sdk = {{ path = {path} }}");
-            let note = "\n`Cargo.toml` names the SDK by its place on this machine; other machines, CI included, take the \
-                        released one as\nits comment says.";
+            let note = "\n`Cargo.toml` names the SDK by its place on this machine; other machines, CI included, take \
+                        the released one as\nits comment says.";
             (line, note)
         }
         None => (format!("trainer-sdk = \"{version}\""), ""),
