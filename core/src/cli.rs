@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 use trainer_loader::{LoadError, PluginFailure};
 
@@ -37,6 +37,7 @@ Keys are those that YOLO users know, as `key=value` or `--key value`; options of
   trainer val weights=runs/train/train/weights/best.safetensors data=data.yaml
   trainer export weights=best.safetensors format=FORMAT --plugin my_exporter.so
   trainer info model=yolo12n
+  trainer plugin new my_loss --kind loss         write a plugin project
 
 Exit codes: 0 done, 1 a mistake in what was asked for, 2 a plugin was refused or failed, 4 an internal error.";
 
@@ -50,11 +51,16 @@ enum Verb {
     Export(RunArgs),
     /// Show a model's size: parameters, operations, layers
     Info(RunArgs),
-    /// List and trust plugins
+    /// List, inspect, write and trust plugins
     #[command(subcommand)]
     Plugin(plugin::Verb),
     /// Make the demo data and say where it is
     Demo,
+    /// Write a script that completes this command line in a shell
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
 }
 
 #[derive(Args)]
@@ -74,7 +80,7 @@ struct RunArgs {
 }
 
 /// Verbs, and the flags that are not keys, as clap knows them.
-const VERBS: [&str; 7] = ["train", "val", "export", "info", "plugin", "demo", "help"];
+const VERBS: [&str; 8] = ["train", "val", "export", "info", "plugin", "demo", "completions", "help"];
 const FLAGS: [&str; 7] = ["--config", "--plugin", "--json", "--help", "-h", "--version", "-V"];
 
 /// Whether any thread of the trainer (not of a plugin) has panicked.
@@ -118,6 +124,10 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli.verb {
         Verb::Plugin(verb) => return plugin::run(&verb),
+        Verb::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "trainer", &mut std::io::stdout());
+            Ok(())
+        }
         Verb::Train(args) => commands::train(&Request { join: Join::All, ..request(&args)? }, args.json),
         Verb::Val(args) => commands::val(&request(&args)?, args.json),
         Verb::Export(args) => commands::export(&Request { join: Join::Exporters, ..request(&args)? }, args.json),

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use trainer_loader::Policy;
 
 use crate::{augment::OnError, registry::Options};
 
@@ -13,6 +14,13 @@ use crate::{augment::OnError, registry::Options};
 pub struct RunConfig {
     /// Plugin files whose components may be named below.
     pub plugins: Vec<PathBuf>,
+    /// How much trust plugin files need: `off`, `warn`, `lock` or `signed`; without one, `warn` for files that were
+    /// named or lie beside the trainer, `lock` for those found elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugin_policy: Option<Policy>,
+    /// The lock file of trusted plugins; without one, the user's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugins_lock: Option<PathBuf>,
     /// Which images.
     pub data: DataConfig,
     /// The augmentations, in order.
@@ -165,6 +173,8 @@ impl Default for RunConfig {
     fn default() -> Self {
         Self {
             plugins: Vec::new(),
+            plugin_policy: None,
+            plugins_lock: None,
             data: DataConfig::default(),
             augment: ["mosaic", "perspective", "hsv", "flip"].map(ComponentConfig::named).to_vec(),
             model: ModelConfig::default(),

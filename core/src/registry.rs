@@ -52,6 +52,8 @@ pub struct OptionError {
 pub struct Registry {
     entries: Vec<Entry>,
     plugins: Vec<Plugin>,
+    /// How plugins are loaded from here on.
+    pub load_options: LoadOptions,
 }
 
 impl Registry {
@@ -68,7 +70,11 @@ impl Registry {
             schema: (component.schema)(),
             maker: AnyMaker::BuiltIn(component.maker),
         };
-        Self { entries: component::all().iter().map(entry).collect(), plugins: Vec::new() }
+        Self {
+            entries: component::all().iter().map(entry).collect(),
+            plugins: Vec::new(),
+            load_options: LoadOptions::default(),
+        }
     }
 
     /// Loads a plugin file and adds its components; the file found for `name` is added once however often it is named.
@@ -90,7 +96,7 @@ impl Registry {
             return Ok(&self.plugins[known]);
         }
         crate::torch::install();
-        let plugin = trainer_loader::load(found, &LoadOptions::default())?;
+        let plugin = trainer_loader::load(found, &self.load_options)?;
         plugin.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         for component in &plugin.components {
             let entry = &component.entry;
@@ -211,6 +217,12 @@ impl Registry {
 }
 
 impl Entry {
+    /// The JSON Schema of its options.
+    #[must_use]
+    pub fn schema(&self) -> &Value {
+        &self.schema
+    }
+
     /// The names of its options.
     pub fn options(&self) -> impl Iterator<Item = &str> {
         self.properties().into_iter().flat_map(|map| map.keys().map(String::as_str))

@@ -45,7 +45,7 @@ pub enum Join {
 }
 
 /// Keys of the command line and the places in the configuration that they set.
-pub const KEYS: [(&str, &str); 29] = [
+pub const KEYS: [(&str, &str); 31] = [
     ("data", "data.path"),
     ("fraction", "data.fraction"),
     ("workers", "data.workers"),
@@ -75,7 +75,12 @@ pub const KEYS: [(&str, &str); 29] = [
     ("on_error", "data.on_error"),
     ("format", "export.format"),
     ("out", "export.out"),
+    ("plugin_policy", "plugin_policy"),
+    ("plugins_lock", "plugins_lock"),
 ];
+
+/// The keys that plugins are loaded by, and that are therefore set before any is.
+const LOADING: [&str; 2] = ["plugin_policy", "plugins_lock"];
 
 /// Keys that YOLO users know and that this version does not offer yet.
 const NOT_YET: [&str; 25] = [
@@ -130,6 +135,12 @@ pub fn resolve(
     }
     let mut config: RunConfig = serde_json::from_value(tree)?;
 
+    let (loading, keys): (Vec<_>, Vec<_>) = request.keys.iter().partition(|(key, _)| LOADING.contains(&key.as_str()));
+    for (key, text) in loading {
+        config = set(config, registry, key, text)?;
+    }
+    registry.load_options.policy = config.plugin_policy;
+    registry.load_options.lock = config.plugins_lock.clone();
     if let Some(file) = &file {
         for (i, name) in config.plugins.iter().enumerate() {
             registry.load(name).with_context(|| file.locate(&format!("plugins.{i}")))?;
@@ -146,7 +157,7 @@ pub fn resolve(
             Join::None => registry.load(name).map(|_| ())?,
         }
     }
-    for (key, text) in &request.keys {
+    for (key, text) in keys {
         config = set(config, registry, key, text)?;
     }
     let checked = complete(&mut config, registry).and_then(|()| check(&config));
@@ -289,7 +300,8 @@ fn set_option(mut config: RunConfig, component: &str, option: &str, text: &str) 
 fn set_place(config: &RunConfig, place: &str, text: &str) -> Result<RunConfig> {
     let mut tree = serde_json::to_value(config)?;
     let (sections, field) = place.rsplit_once('.').unwrap_or(("", place));
-    let section = sections.split('.').try_fold(&mut tree, |tree, section| tree.get_mut(section));
+    let mut path = sections.split('.').filter(|section| !section.is_empty());
+    let section = path.try_fold(&mut tree, |tree, section| tree.get_mut(section));
     let section = section.and_then(Value::as_object_mut).with_context(|| format!("no section {sections}"))?;
     let value = parse(text, section.get(field))?;
     section.insert(field.to_owned(), value);

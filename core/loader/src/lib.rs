@@ -32,7 +32,11 @@ mod resolve;
 mod signature;
 mod system;
 
-use std::{fs, path::Path, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 pub use answer::{Answer, Probed, ProbedComponent};
 pub use build_fault::{BuildFault, Version};
@@ -49,7 +53,7 @@ pub use manifest::{ComponentEntry, Manifest};
 pub use no_tensors::install_no_tensors;
 pub use options::LoadOptions;
 pub use permissions::PermissionFault;
-pub use pipeline::load;
+pub use pipeline::{load, try_out};
 pub use policy::{Policy, PolicyFault};
 pub use probe::forget_probe;
 pub use probe_fault::ProbeFault;
@@ -67,6 +71,8 @@ pub struct Plugin {
     pub components: Vec<LoadedComponent>,
     /// What the user should know about it, a line each.
     pub warnings: Vec<String>,
+    /// How long loading took, with trying out where that was needed.
+    pub load_time: Duration,
 }
 
 /// One component of a loaded plugin.

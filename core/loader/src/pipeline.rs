@@ -1,10 +1,13 @@
 //! A file's way in, step by step. Each step has its own refusal, and nothing of the file runs before the probe.
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use crate::{
-    LoadError, LoadOptions, Manifest, Plugin, Policy, cache::Cache, elf, file::PluginFile, open, permissions, policy,
-    probe, resolve::Found,
+    LoadError, LoadOptions, Manifest, Plugin, Policy, Probed, cache::Cache, elf, file::PluginFile, open, permissions,
+    policy, probe, resolve::Found,
 };
 
 /// A file that may be tried out: read, hashed, allowed, and built for this trainer.
@@ -39,6 +42,33 @@ pub(crate) fn check_file(file: PluginFile, policy: Policy, options: &LoadOptions
     Ok(Checked { file, manifest, warnings })
 }
 
+/// A file that was tried out, and the copy that is to be opened.
+struct Tried {
+    checked: Checked,
+    copy: PathBuf,
+    probed: Probed,
+}
+
+fn tried(found: &Found, options: &LoadOptions) -> Result<Tried, LoadError> {
+    let policy = options.policy.unwrap_or(Policy::default_for(found.provenance));
+    let checked = check_as(&found.path, policy, options)?;
+    let file = &checked.file;
+    let not_cached = |reason| LoadError::Cache { path: file.path.clone(), reason };
+    let cache = Cache::open(options).map_err(not_cached)?;
+    let copy = cache.copy(file).map_err(not_cached)?;
+    let results = cache.probes().map_err(not_cached)?;
+    let probed = probe::probe(&copy, file, &results, options)?;
+    Ok(Tried { checked, copy, probed })
+}
+
+/// Tries a plugin out in another process, unless that was done before: all of [`load`] but opening it here.
+///
+/// # Errors
+/// As for [`load`].
+pub fn try_out(found: &Found, options: &LoadOptions) -> Result<Probed, LoadError> {
+    tried(found, options).map(|tried| tried.probed)
+}
+
 /// Loads a plugin: checks the file, copies it into the user's cache, tries the copy out in another process unless that
 /// is known to go well, and opens it. Libraries are never unloaded.
 ///
@@ -46,17 +76,11 @@ pub(crate) fn check_file(file: PluginFile, policy: Policy, options: &LoadOptions
 /// A [`LoadError`] that names the file and what is wrong with it. Nothing of the file has run in this process if the
 /// error is about the file itself, its manifest, its ABI or the probe.
 pub fn load(found: &Found, options: &LoadOptions) -> Result<Plugin, LoadError> {
-    let policy = options.policy.unwrap_or(Policy::default_for(found.provenance));
-    let Checked { file, manifest, mut warnings, .. } = check_as(&found.path, policy, options)?;
-    let path = file.path.clone();
-    let not_cached = |reason| LoadError::Cache { path: path.clone(), reason };
-    let cache = Cache::open(options).map_err(not_cached)?;
-    let copy = cache.copy(&file).map_err(not_cached)?;
-    let results = cache.probes().map_err(not_cached)?;
-
-    let probed = probe::probe(&copy, &file, &results, options)?;
+    let start = Instant::now();
+    let Tried { checked: Checked { file, manifest, mut warnings }, copy, probed } = tried(found, options)?;
+    let path = file.path;
     let components = open::open(&path, &copy, &manifest)?;
     probed.compare(&components).map_err(|reason| LoadError::Probe { path: path.clone(), reason })?;
     warnings.extend(probed.warning(&manifest.id));
-    Ok(Plugin { path, sha256: file.sha256, manifest, components, warnings })
+    Ok(Plugin { path, sha256: file.sha256, manifest, components, warnings, load_time: start.elapsed() })
 }

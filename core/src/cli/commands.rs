@@ -180,11 +180,14 @@ fn resolve(request: &Request, defaults: impl FnOnce(bool) -> RunConfig) -> Resul
     let config = settings::resolve(request, defaults, &mut registry)?;
     for plugin in registry.plugins() {
         let manifest = &plugin.manifest;
+        let names = manifest.components.iter().map(|component| format!("{} {}", component.kind, component.name));
         tracing::info!(
-            "plugin {} {} sha256 {} {}",
+            "plugin {} {}: {}; sha256 {}, loaded in {:.1} ms from {}",
             manifest.id,
             manifest.version,
+            names.collect::<Vec<_>>().join(", "),
             &plugin.sha256[..12],
+            plugin.load_time.as_secs_f64() * 1e3,
             plugin.path.display()
         );
     }

@@ -1,6 +1,8 @@
 //! `trainer plugin`: what authors and users of plugins do with their files.
 
+mod info;
 mod list;
+mod new;
 mod status;
 mod table;
 mod trust;
@@ -15,6 +17,10 @@ use clap::Subcommand;
 pub enum Verb {
     /// List the plugins that can be found and the built-in components; runs no code of any plugin
     List(list::Args),
+    /// Show what a plugin or a component is: manifest, trust, options
+    Info(info::Args),
+    /// Write a new plugin project
+    New(new::Args),
     /// Trust a plugin's file as it is now, or take that back
     Trust(trust::Args),
 }
@@ -26,6 +32,8 @@ pub enum Verb {
 pub fn run(verb: &Verb) -> Result<ExitCode> {
     match verb {
         Verb::List(args) => list::list(args),
+        Verb::Info(args) => info::info(args),
+        Verb::New(args) => new::new(args),
         Verb::Trust(args) => trust::trust(args),
     }
     .map(ExitCode::from)
