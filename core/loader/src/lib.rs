@@ -7,6 +7,7 @@ mod answer;
 mod build_fault;
 mod cache;
 mod child;
+pub mod conformance;
 mod elf;
 mod error;
 mod file;
