@@ -211,6 +211,12 @@ impl Registry {
 }
 
 impl Entry {
+    /// The JSON Schema of its options.
+    #[must_use]
+    pub fn schema(&self) -> &Value {
+        &self.schema
+    }
+
     /// The names of its options.
     pub fn options(&self) -> impl Iterator<Item = &str> {
         self.properties().into_iter().flat_map(|map| map.keys().map(String::as_str))
