@@ -1,7 +1,5 @@
 //! The component under test: where it comes from, and instances of it.
 
-use std::path::Path;
-
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use trainer_loader::{Plugin, conformance};
@@ -86,11 +84,6 @@ impl Subject<'_> {
     /// Random numbers of this check, the same for the same seed.
     pub fn rng(&self, what: u64) -> Rng {
         Rng::from_key(&[self.seed, what])
-    }
-
-    /// The file, for messages.
-    pub fn file(&self) -> &Path {
-        self.plugin.map_or(Path::new("the trainer itself"), |plugin| &plugin.path)
     }
 }
 
