@@ -2,10 +2,11 @@
 
 use std::{collections::HashMap, path::Path};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use safetensors::{Dtype, tensor::TensorView};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use trainer_sdk::{Artifact, ExportContext, Exporter, Format, Model};
 
 use crate::checkpoint;
@@ -42,9 +43,23 @@ impl Exporter for Safetensors {
             ("imgsz".to_owned(), metadata.imgsz.to_string()),
             ("format".to_owned(), "pt".to_owned()), // what loaders of Python look for
         ]);
-        checkpoint::write(out, &safetensors::serialize(views, Some(texts))?)?;
+        checkpoint::write(out, &in_order(safetensors::serialize(views, Some(texts))?)?)?;
         Ok(vec![Artifact::new(out, "weights")])
     }
+}
+
+/// The same file with its metadata sorted: safetensors writes them in the order of a hash map, another one each time.
+fn in_order(mut file: Vec<u8>) -> Result<Vec<u8>> {
+    let (length, rest) = file.split_first_chunk_mut().context("safetensors wrote no header")?;
+    let header = rest.get_mut(..u64::from_le_bytes(*length) as usize).context("safetensors wrote no header")?;
+    let mut fields: Map<String, Value> = serde_json::from_slice(header)?;
+    if let Some(Value::Object(texts)) = fields.get_mut("__metadata__") {
+        texts.sort_keys();
+    }
+    let mut sorted = serde_json::to_vec(&fields)?;
+    sorted.resize(header.len(), b' '); // as it was padded
+    header.copy_from_slice(&sorted);
+    Ok(file)
 }
 
 trainer_sdk::component! {

@@ -21,14 +21,18 @@ struct Litter(String);
 
 /// Calls that are told to fail, one after the other.
 const MOST: u64 = 80;
+/// Samples on which every call of an augmentation is told to fail.
+const SAMPLES: u64 = 24;
 
 pub fn check(subject: &Subject) -> Result<Done> {
     let alone = runs::trace(subject, 2)?;
     let calls = match subject.kind.as_str() {
         "loss" => each(|| of_loss(subject))?,
-        "augmentation" => (0..4).try_fold(0, |most, number| {
-            Ok::<_, anyhow::Error>(most.max(each(|| of_augmentation(subject, number * 12 + 2))?))
-        })?,
+        "augmentation" => {
+            let small = (0..SAMPLES).map(|number| number * 6 + 5); // 33 x 31 pixels
+            let calls = small.map(|number| each(|| of_augmentation(subject, number))).collect::<Result<Vec<_>>>()?;
+            calls.into_iter().max().unwrap_or(0)
+        }
         _ => {
             let mut most = 0;
             for format in exports::formats(&*subject.exporter()?)? {

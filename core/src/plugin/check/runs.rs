@@ -13,7 +13,7 @@ use super::{
 };
 
 /// The run that schedulers are followed over.
-pub const SHAPE: Shape = Shape { epochs: 12, steps_per_epoch: 5 };
+pub const SHAPE: Shape = Shape { epochs: 40, steps_per_epoch: 5 };
 
 /// An instance under way.
 pub enum Running {

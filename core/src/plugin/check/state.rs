@@ -8,8 +8,9 @@ use super::{
     subject::{Subject, is_panic, words},
 };
 
-const BEFORE: usize = 8;
-const AFTER: usize = 3;
+/// Steps before the state is saved and after: schedules that watch figures react in the second part.
+const BEFORE: usize = 14;
+const AFTER: usize = 12;
 const RANDOM: u64 = 60;
 
 pub fn check(subject: &Subject) -> Result<Done> {
