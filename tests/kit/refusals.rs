@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use trainer_sdk::{
-    Arg::{self, Bool, Float, Int, Ints},
+    Arg::{self, Bool, Float, Int, Ints, Tensors},
     Dtype, Tensor, testing,
 };
 

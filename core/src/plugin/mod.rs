@@ -2,7 +2,8 @@
 
 mod check;
 mod list;
-mod new;
+mod status;
+mod table;
 mod trust;
 
 use std::process::ExitCode;
@@ -14,13 +15,9 @@ use clap::Subcommand;
 #[derive(Subcommand)]
 pub enum Verb {
     /// List the plugins that can be found and the built-in components; runs no code of any plugin
-    List(list::ListArgs),
-    /// Show what a plugin or a component is: manifest, trust, options
-    Info(list::InfoArgs),
+    List(list::Args),
     /// Run the conformance checks on a plugin, each in a process of its own
     Check(check::Args),
-    /// Write a new plugin project
-    New(new::Args),
     /// Trust a plugin's file as it is now, or take that back
     Trust(trust::Args),
 }
@@ -32,9 +29,7 @@ pub enum Verb {
 pub fn run(verb: &Verb) -> Result<ExitCode> {
     match verb {
         Verb::List(args) => list::list(args),
-        Verb::Info(args) => list::info(args),
         Verb::Check(args) => check::check(args),
-        Verb::New(args) => new::new(args),
         Verb::Trust(args) => trust::trust(args),
     }
     .map(ExitCode::from)

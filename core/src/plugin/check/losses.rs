@@ -68,7 +68,8 @@ impl LossRun {
 
     /// Both passes on a batch.
     pub fn step(&mut self, case: &Case) -> Result<LossValues> {
-        let at = LossPoint { epoch: 0, epochs: 10, step: self.step, size: (64, 64), image_ids: &[3, 8] };
+        let is_training = case.raw.scores.requires_grad();
+        let at = LossPoint { epoch: 0, epochs: 10, step: self.step, size: (64, 64), image_ids: &[3, 8], is_training };
         self.step += 1;
         self.chain.evaluate(&case.raw, &case.anchors, &case.objects, at)
     }
