@@ -53,7 +53,7 @@ pub use permissions::PermissionFault;
 pub use pipeline::load;
 pub use policy::{Policy, PolicyFault};
 pub use probe::forget_probe;
-pub use probe_fault::ProbeFault;
+pub use probe_fault::{ProbeFault, signal_name};
 pub use resolve::{Found, Provenance, find_alias, libraries, resolve, search_path};
 
 /// A plugin that is in memory. Libraries are never unloaded.

@@ -93,7 +93,7 @@ fn one(check: &Check, words: &[String], components: &[Component], limit: Duratio
     let mut command = Command::new(env::current_exe().context("cannot find the trainer's own binary")?);
     command.args(["plugin", "check"]).args(words).arg("--child").arg(check.number.to_string());
     command.args(components.iter().flat_map(|(kind, name)| ["--of".into(), format!("{kind}/{name}")]));
-    command.env("OMP_NUM_THREADS", "1").env("RUST_BACKTRACE", "0");
+    command.env("OMP_NUM_THREADS", "1").env("RUST_BACKTRACE", "0").env("TRAINER_LOG", "error");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors.try_clone()?);
     let mut child = command.spawn().context("cannot start a process for the check")?;
     let output = BufReader::new(child.stdout.take().context("the child has no output")?);
@@ -145,10 +145,7 @@ fn stop(child: &mut Child) -> Result<ExitStatus> {
 /// How a process ended that did not say so itself.
 fn how(status: ExitStatus) -> String {
     match (status.signal(), status.code()) {
-        (Some(signal), _) => {
-            let name = rustix::process::Signal::from_named_raw(signal).map_or(String::new(), |it| format!(" ({it:?})"));
-            format!("crashes with signal {signal}{name}")
-        }
+        (Some(signal), _) => format!("crashes with {}", trainer_loader::signal_name(signal)),
         (None, Some(101 | 4)) => "ends with an error of the trainer's own".into(),
         (None, code) => format!(
             "ends the process with exit code {}; a plugin must not call exit but return an error",

@@ -13,6 +13,8 @@ use super::{
 
 const SCENES: [Scene; 4] = [Scene::Plain, Scene::OneEmpty, Scene::AllEmpty, Scene::Extreme];
 
+const ADVICE: &str = "look for logarithms, roots and divisions at 0, and clamp before them";
+
 pub fn check(subject: &Subject) -> Result<Done> {
     for scene in SCENES {
         finite(subject, Kind::Double, scene)?;
@@ -32,15 +34,14 @@ fn finite(subject: &Subject, kind: Kind, scene: Scene) -> Result<()> {
     let case = Case::new(kind, scene);
     let place = || format!("on {} in {}", scene.words(), precision(kind));
     let values = LossRun::new(subject, kind)?.step(&case).with_context(place)?;
-    values.values().with_context(place)?;
+    for (name, term) in &values.terms {
+        let value = term.double_value(&[]);
+        ensure!(value.is_finite(), "{}: term `{name}` is {value}; {ADVICE}", place());
+    }
     values.total.f_backward().with_context(place)?;
     for (gradient, of) in case.gradients().iter().zip(["distribution", "scores"]) {
         let is_finite = Case::numbers(gradient)?.iter().all(|value| value.is_finite());
-        ensure!(
-            is_finite,
-            "{}: the gradient by {of} is not finite; look for logarithms, roots and divisions at 0, and clamp before them",
-            place()
-        );
+        ensure!(is_finite, "{}: the gradient by {of} is not finite; {ADVICE}", place());
     }
     Ok(())
 }

@@ -73,6 +73,12 @@ impl Running {
     }
 }
 
+/// As [`trace`]; none where it differs from one fresh instance to the next, which is for check 8 to say.
+pub fn steady_trace(subject: &Subject, steps: usize) -> Result<Option<Vec<Vec<u64>>>> {
+    let (first, second) = (trace(subject, steps)?, trace(subject, steps)?);
+    Ok((first == second).then_some(first))
+}
+
 /// What a fresh instance does in its first steps.
 pub fn trace(subject: &Subject, steps: usize) -> Result<Vec<Vec<u64>>> {
     let Some(mut running) = Running::new(subject)? else { return Ok(Vec::new()) };

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::{
     Done,
-    runs::Running,
+    runs::{self, Running},
     subject::{Subject, is_panic, words},
 };
 
@@ -22,6 +22,9 @@ pub fn check(subject: &Subject) -> Result<Done> {
 
 /// Runs, saves, and goes on in a fresh instance as in the old one.
 fn goes_on(subject: &Subject) -> Result<Done> {
+    if runs::steady_trace(subject, AFTER)?.is_none() {
+        return Ok(Done::Skipped("it is not deterministic, so that nothing can be compared: see check 8".into()));
+    }
     let fresh = || Running::new(subject)?.context("an exporter does not run step by step");
     let mut first = fresh()?;
     for _ in 0..BEFORE {

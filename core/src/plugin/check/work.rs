@@ -48,7 +48,7 @@ impl Work<'_> {
         if let Some(found) = self.found
             && let Err(error) = registry.load_found(found)
         {
-            end(self.row("", start, Err(error)));
+            end(Row { outcome: Outcome::Refused, ..self.row("", start, Err(error)) });
             return Ok(());
         }
         let plugin = registry.plugins().first();

@@ -17,7 +17,7 @@ impl Scheduler for SchedulerNan {
     fn rates(&mut self, at: &Progress, groups: &mut [Rates]) -> Result<()> {
         let left = at.epochs * at.steps_per_epoch - at.step - 1;
         for rates in groups {
-            rates.lr = rates.initial_lr * (left as f64 / left as f64);
+            rates.lr = rates.initial_lr * (0.0 / left as f64);
         }
         Ok(())
     }
@@ -58,7 +58,7 @@ pub struct RandomFlip {}
 
 impl Augmentation for RandomFlip {
     fn apply(&self, sample: &mut Sample, _: &mut [Sample], _: &mut AugmentContext) -> Result<()> {
-        if crate::some_number() % 2 == 0 { sample.flip_horizontal() } else { Ok(()) }
+        if crate::some_number().is_multiple_of(2) { sample.flip_horizontal() } else { Ok(()) }
     }
 }
 
