@@ -62,7 +62,7 @@ pub fn check(subject: &Subject) -> Result<()> {
     let mut run = LossRun::new(subject, Kind::Double)?;
     let (values, detached) = host::noting_detached(|| run.step(&case));
     let names: Vec<String> = values?.terms.into_iter().map(|(name, _)| name).collect();
-    let Memory { predictions, made } = run.take_memory();
+    let Memory { predictions, made, .. } = run.take_memory();
     let held = Held { predictions, detached };
     // In the trainer's own `box`, the weight of the aspect is held constant where this check cannot see it.
     let own = |name: &&String| made.contains(*name) && !(subject.plugin.is_none() && *name == "box");

@@ -10,6 +10,8 @@ use super::{
 /// What a check that did not fail has come to.
 pub enum Done {
     Passed,
+    /// It passed, and what its author should know.
+    Noted(String),
     /// It does not apply, and why.
     Skipped(String),
 }

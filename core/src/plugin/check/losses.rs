@@ -28,6 +28,8 @@ pub struct Memory {
     pub predictions: Named,
     /// The terms that the loss under test made.
     pub made: BTreeSet<String>,
+    /// Whether it brought gradients of its own.
+    pub has_gradients: bool,
 }
 
 type Shared<T> = Arc<Mutex<T>>;
@@ -143,7 +145,9 @@ impl Loss for Watched {
         let (preds, targets) = (Predictions(store::view(&mut of_preds)), Targets(store::view(&mut of_targets)));
         let cx = with_predictions(cx, &mut of_context);
         let done = lock(&self.loss).terms(&mut Terms(store::view(&mut own)), &preds, &targets, &cx);
-        lock(&self.memory).made.append(&mut own.made);
+        let mut memory = lock(&self.memory);
+        memory.made.append(&mut own.made);
+        memory.has_gradients |= own.has_gradients;
         done
     }
 }
@@ -159,11 +163,13 @@ struct Fields<'a> {
     fixed: Named,
     /// The names that were set or offered.
     made: BTreeSet<String>,
+    /// Whether one of them was set with gradients.
+    has_gradients: bool,
 }
 
 impl<'a> Fields<'a> {
     fn of(inner: FieldMap<'a>) -> Self {
-        Self { inner, fixed: Vec::new(), made: BTreeSet::new() }
+        Self { inner, fixed: Vec::new(), made: BTreeSet::new(), has_gradients: false }
     }
 }
 
@@ -192,6 +198,7 @@ impl FieldStore for Fields<'_> {
     ) -> Result<()> {
         faults::check(name)?;
         self.made.insert(name.to_owned());
+        self.has_gradients = true;
         let pairs: Vec<_> = gradients.iter().map(|(input, gradient)| (input, gradient)).collect();
         host::with_free_detach(|| self.inner.set_with_gradients(name, value, &pairs))
     }

@@ -48,6 +48,6 @@ pub struct Row {
     pub component: String,
     pub outcome: Outcome,
     pub milliseconds: u64,
-    /// Why it was skipped or did not pass, and what to do.
+    /// Why it was skipped or did not pass, and what to do; what there is to know of one that passed.
     pub reason: String,
 }

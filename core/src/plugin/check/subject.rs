@@ -81,6 +81,11 @@ impl Subject<'_> {
         Ok(made)
     }
 
+    /// Whether it was written in Rust, with the SDK.
+    pub fn is_rust(&self) -> bool {
+        self.plugin.is_none_or(|plugin| plugin.manifest.rustc.starts_with("rustc"))
+    }
+
     /// Random numbers of this check, the same for the same seed.
     pub fn rng(&self, what: u64) -> Rng {
         Rng::from_key(&[self.seed, what])

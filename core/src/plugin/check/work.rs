@@ -95,6 +95,7 @@ impl Work<'_> {
     fn row(&self, component: &str, start: Instant, outcome: Result<Done>) -> Row {
         let (outcome, reason) = match outcome {
             Ok(Done::Passed) => (Outcome::Passed, String::new()),
+            Ok(Done::Noted(what)) => (Outcome::Passed, what),
             Ok(Done::Skipped(why)) => (Outcome::Skipped, why),
             Err(error) if error.chain().any(|cause| cause.is::<LoadError>()) => (Outcome::Refused, words(&error)),
             Err(error) => (Outcome::Failed, words(&error)),
