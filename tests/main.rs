@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod chain;
+mod conformance;
 mod evolution;
 mod forward;
 mod golden;

@@ -51,7 +51,7 @@ enum Verb {
     Export(RunArgs),
     /// Show a model's size: parameters, operations, layers
     Info(RunArgs),
-    /// List, inspect, write and trust plugins
+    /// List, inspect, check, write and trust plugins
     #[command(subcommand)]
     Plugin(plugin::Verb),
     /// Make the demo data and say where it is

@@ -7,6 +7,7 @@ mod answer;
 mod build_fault;
 mod cache;
 mod child;
+pub mod conformance;
 mod elf;
 mod error;
 mod file;
@@ -56,7 +57,7 @@ pub use permissions::PermissionFault;
 pub use pipeline::{load, try_out};
 pub use policy::{Policy, PolicyFault};
 pub use probe::forget_probe;
-pub use probe_fault::ProbeFault;
+pub use probe_fault::{ProbeFault, signal_name};
 pub use resolve::{Found, Provenance, find_alias, libraries, resolve, search_path};
 
 /// A plugin that is in memory. Libraries are never unloaded.

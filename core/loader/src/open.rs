@@ -35,12 +35,7 @@ pub(crate) fn open(file: &Path, loaded: &Path, manifest: &Manifest) -> Result<Ve
     if status != Status::OK {
         return Err(LoadError::Init { path: file.into(), reason: String::from_utf8_lossy(&error).into_owned() });
     }
-    let mut count = 0;
-    // SAFETY: the plugin returns `count` entries that live for the process.
-    let factories = unsafe {
-        let first = (root.factories)(&raw mut count);
-        if count == 0 { &[] } else { std::slice::from_raw_parts(first, count) }
-    };
+    let factories = root.factories();
     manifest
         .components
         .iter()
@@ -57,7 +52,9 @@ pub(crate) fn open(file: &Path, loaded: &Path, manifest: &Manifest) -> Result<Ve
 }
 
 /// The functions of a root that are used here, whichever language it was written in.
-struct Root {
+pub(crate) struct Root {
+    pub(crate) meta: unsafe extern "C" fn() -> Str,
+    pub(crate) get_ext: unsafe extern "C" fn(Str) -> Extension,
     factories: unsafe extern "C" fn(*mut usize) -> *const Factory,
     init: unsafe extern "C" fn(*const Host, Sink) -> Status,
     /// Whether it carries no layouts, being written in another language than Rust.
@@ -65,14 +62,22 @@ struct Root {
 }
 
 impl Root {
-    fn open(file: &Path, loaded: &Path) -> Result<Self, LoadError> {
+    pub(crate) fn open(file: &Path, loaded: &Path) -> Result<Self, LoadError> {
         let refused = |reason: String| LoadError::Open { path: file.into(), reason };
         // SAFETY: running a plugin's initialisers is what the user asked for; its manifest was read before.
         let library = unsafe { Library::open(Some(loaded), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) };
         let library = library.map_err(|error| refused(words_of(&error, loaded)))?;
         let root = match plain_root(&library, file) {
-            Some(root) => root.map(|root| Self { factories: root.factories, init: root.init, is_plain: true }),
+            Some(root) => root.map(|root| Self {
+                meta: root.meta,
+                get_ext: root.get_ext,
+                factories: root.factories,
+                init: root.init,
+                is_plain: true,
+            }),
             None => rust_root(&library, file).map(|root| Self {
+                meta: root.meta(),
+                get_ext: root.get_ext(),
                 factories: root.factories(),
                 init: root.init(),
                 is_plain: false,
@@ -80,6 +85,16 @@ impl Root {
         };
         std::mem::forget(library);
         root
+    }
+
+    /// The components of the library, in its own order.
+    pub(crate) fn factories(&self) -> &'static [Factory] {
+        let mut count = 0;
+        // SAFETY: the plugin returns `count` entries that live for the process.
+        unsafe {
+            let first = (self.factories)(&raw mut count);
+            if count == 0 { &[] } else { std::slice::from_raw_parts(first, count) }
+        }
     }
 }
 

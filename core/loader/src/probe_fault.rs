@@ -87,7 +87,9 @@ fn said(last: &str) -> String {
     if last.is_empty() { String::new() } else { format!(" (`{last}`)") }
 }
 
-fn signal_name(signal: i32) -> String {
+/// A signal by number and name, for messages.
+#[must_use]
+pub fn signal_name(signal: i32) -> String {
     let name = match signal {
         libc::SIGSEGV => "SIGSEGV",
         libc::SIGABRT => "SIGABRT",

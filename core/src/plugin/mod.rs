@@ -1,5 +1,6 @@
 //! `trainer plugin`: what authors and users of plugins do with their files.
 
+mod check;
 mod info;
 mod list;
 mod new;
@@ -21,6 +22,8 @@ pub enum Verb {
     Info(info::Args),
     /// Write a new plugin project
     New(new::Args),
+    /// Run the conformance checks on a plugin, each in a process of its own
+    Check(check::Args),
     /// Trust a plugin's file as it is now, or take that back
     Trust(trust::Args),
 }
@@ -34,6 +37,7 @@ pub fn run(verb: &Verb) -> Result<ExitCode> {
         Verb::List(args) => list::list(args),
         Verb::Info(args) => info::info(args),
         Verb::New(args) => new::new(args),
+        Verb::Check(args) => check::check(args),
         Verb::Trust(args) => trust::trust(args),
     }
     .map(ExitCode::from)

@@ -4,7 +4,7 @@ mod operator;
 mod table;
 
 pub use operator::{Arg, Operator};
-pub use table::{from_sdk, install, to_sdk};
+pub use table::{from_sdk, install, install_in_front, to_sdk};
 
 use anyhow::Result;
 use tch::Tensor;

@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code)] // C++ functions, and handles that change hands
 
+use std::sync::OnceLock;
+
 use tch::Tensor;
 use trainer_sdk::abi::{Opaque, Sink, Status, Str, TensorInfo, TensorTable, Value};
 
@@ -41,19 +43,37 @@ pub(super) static TABLE: TensorTable = TensorTable {
     to_bytes: trainer_tensor_to_bytes,
 };
 
+/// A table in front of the trainer's own; see [`install_in_front`].
+static FRONT: OnceLock<TensorTable> = OnceLock::new();
+
+fn table() -> &'static TensorTable {
+    FRONT.get().unwrap_or(&TABLE)
+}
+
 /// Makes tensors available to built-ins and to plugins that are loaded later.
 pub fn install() {
     // SAFETY: csrc/tensor.cpp and csrc/dispatch.cpp implement the table.
-    unsafe { trainer_sdk::export::install_tensors(&TABLE) };
+    unsafe { trainer_sdk::export::install_tensors(table()) };
+}
+
+/// As [`install`], with a table that watches the trainer's own: `make` gets that one and forwards to it.
+///
+/// # Panics
+/// If the trainer's own table is installed already.
+///
+/// # Safety
+/// The table that `make` returns must do what the given one does.
+pub unsafe fn install_in_front(make: impl FnOnce(&'static TensorTable) -> TensorTable) {
+    FRONT.get_or_init(|| make(&TABLE));
+    install();
 }
 
 /// The tensor as plugins see it: the same storage and the same gradients.
 #[must_use]
 pub fn to_sdk(tensor: &Tensor) -> trainer_sdk::Tensor {
     install();
-    let mut shared = std::mem::ManuallyDrop::new(tensor.shallow_clone());
-    // SAFETY: the clone's reference is handed over and not released here.
-    unsafe { trainer_sdk::Tensor::from_raw(shared.as_mut_ptr().cast()) }
+    // SAFETY: tch holds a live at::Tensor*; the further reference is handed over.
+    unsafe { trainer_sdk::Tensor::from_raw((table().retain)(tensor.as_ptr().cast_mut().cast())) }
 }
 
 /// The tensor as the trainer sees it.

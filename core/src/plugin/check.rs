@@ -1,0 +1,182 @@
+//! `trainer plugin check`: whether a plugin keeps the contract of its kinds.
+
+mod augmentation;
+mod cases;
+mod child;
+mod descriptors;
+mod determinism;
+mod exporter;
+mod exports;
+mod failures;
+mod faults;
+mod faulty;
+mod gradients;
+mod host;
+mod instances;
+mod list;
+mod loads;
+mod loss;
+mod losses;
+mod options;
+mod outcome;
+mod report;
+mod runs;
+mod samples;
+mod scheduler;
+mod schedules;
+mod state;
+mod static_file;
+mod subject;
+mod work;
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use trainer_loader::{Found, LoadOptions, inspect};
+use trainer_sdk::component;
+
+use self::{
+    list::{CHECKS, Check, Done, Scope},
+    outcome::{Outcome, Row},
+    work::{Component, Work},
+};
+use crate::{near::near, report::print_result};
+
+/// Arguments.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The plugin's file
+    #[arg(required_unless_present = "builtin", conflicts_with = "builtin")]
+    file: Option<PathBuf>,
+    /// Check the built-in components
+    #[arg(long)]
+    builtin: bool,
+    /// Run only this check, by number or name; may be repeated
+    #[arg(long, value_name = "CHECK")]
+    only: Vec<String>,
+    /// Check only the component of this name; may be repeated
+    #[arg(long, value_name = "NAME")]
+    component: Vec<String>,
+    /// Print one JSON document on standard output
+    #[arg(long)]
+    json: bool,
+    /// Write the report as JUnit, too
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Chooses what is random in the checks
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Seconds that a check may take on one component
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    timeout: u64,
+    /// Run all checks in this process, for debuggers: the first crash ends it
+    #[arg(long)]
+    in_process: bool,
+    /// Run this check as the child of another process
+    #[arg(long, hide = true)]
+    child: Option<u8>,
+    /// A component, KIND/NAME, for the child
+    #[arg(long, hide = true)]
+    of: Vec<String>,
+}
+
+/// The exit code: 0 all passed, 1 a check failed, 2 a check crashed or the file was refused.
+pub(super) fn check(args: &Args) -> Result<u8> {
+    let found = args.file.as_ref().map(|file| trainer_loader::resolve(file, &trainer_loader::search_path()));
+    let found = found.transpose()?;
+    if let Some(number) = args.child {
+        let check = CHECKS.iter().find(|check| check.number == number).context("there is no such check")?;
+        let components = args.of.iter().filter_map(|it| it.split_once('/'));
+        let components: Vec<Component> = components.map(|(kind, name)| (kind.into(), name.into())).collect();
+        let work = Work { check, found: found.as_ref(), seed: args.seed, printed: None };
+        child::serve(work, &components)?;
+        return Ok(0);
+    }
+    let checks = chosen(&args.only)?;
+    let components = components(found.as_ref(), &args.component)?;
+    let mut rows: Vec<Row> = Vec::new();
+    for check in checks.iter().filter(|check| !(args.builtin && check.needs_file())) {
+        if rows.iter().any(|row| row.outcome == Outcome::Refused) {
+            rows.push(skipped(check, "the file was refused"));
+            continue;
+        }
+        rows.extend(run(check, args, found.as_ref(), &components)?);
+    }
+    let exit = rows.iter().map(|row| row.outcome.code()).max().unwrap_or(0);
+    let subject = found.as_ref().map_or("built-in components".into(), |found| found.path.display().to_string());
+    if let Some(path) = &args.junit {
+        report::write_junit(path, &subject, &rows)?;
+    }
+    match args.json {
+        true => print_result(&report::json(&subject, &rows, exit).to_string()),
+        false => report::print_table(&rows),
+    }
+    Ok(exit)
+}
+
+/// Runs one check on the components that it applies to.
+fn run(check: &Check, args: &Args, found: Option<&Found>, components: &[Component]) -> Result<Vec<Row>> {
+    let mut applying = components.to_vec();
+    if let Scope::Components(kinds, _) = check.scope {
+        applying.retain(|(kind, _)| kinds.contains(&kind.as_str()));
+        if applying.is_empty() && !components.is_empty() {
+            return Ok(vec![skipped(check, &format!("there is no {}", kinds.join(" and no ")))]);
+        }
+    }
+    if args.in_process {
+        let mut rows = Vec::new();
+        let work = Work { check, found, seed: args.seed, printed: None };
+        work.run(&applying, |_| {}, |row| rows.push(row))?;
+        return Ok(rows);
+    }
+    let mut words = vec!["--seed".into(), args.seed.to_string()];
+    words.push(match found {
+        Some(found) => found.path.display().to_string(),
+        None => "--builtin".into(),
+    });
+    child::run(check, &words, &applying, Duration::from_secs(args.timeout.max(1)))
+}
+
+fn skipped(check: &Check, reason: &str) -> Row {
+    Row {
+        number: check.number,
+        check: check.name.into(),
+        component: String::new(),
+        outcome: Outcome::Skipped,
+        milliseconds: 0,
+        reason: reason.into(),
+    }
+}
+
+/// The checks of these numbers or names, in order; all if none are named.
+fn chosen(only: &[String]) -> Result<Vec<Check>> {
+    let is = |check: &Check, word: &String| check.name == word || check.number.to_string() == *word;
+    if let Some(word) = only.iter().find(|word| !CHECKS.iter().any(|check| is(check, word))) {
+        let names = CHECKS.iter().map(|check| format!("{} {}", check.number, check.name)).collect::<Vec<_>>();
+        let near = near(word, CHECKS.iter().map(|check| check.name));
+        bail!("--only {word}: there is no such check; there are {}{near}", names.join(", "));
+    }
+    Ok(CHECKS.into_iter().filter(|check| only.is_empty() || only.iter().any(|word| is(check, word))).collect())
+}
+
+/// The components of the file, read from its manifest, or the built-in ones; those of the names, if any.
+fn components(found: Option<&Found>, names: &[String]) -> Result<Vec<Component>> {
+    let mut all: Vec<Component> = match found {
+        // A file that cannot be read so is refused by the first check, with its reason.
+        Some(found) => inspect(found, &LoadOptions::default())
+            .manifest
+            .map_or(Vec::new(), |manifest| manifest.components.into_iter().map(|it| (it.kind, it.name)).collect()),
+        None => component::all().iter().map(|it| (it.maker.kind().into(), it.name.into())).collect(),
+    };
+    if let Some(name) = names.iter().find(|name| !all.iter().any(|(_, known)| known == *name)) {
+        let known: Vec<_> = all.iter().map(|(_, name)| name.as_str()).collect();
+        bail!(
+            "--component {name}: there is none of that name; there are {}{}",
+            known.join(", "),
+            near(name, known.iter().copied())
+        );
+    }
+    all.retain(|(_, name)| names.is_empty() || names.contains(name));
+    ensure!(found.is_some() || !all.is_empty(), "there are no built-in components");
+    Ok(all)
+}

@@ -1,0 +1,101 @@
+//! Check 10: a loss makes finite scalars with right gradients, in every precision, and never waits for the device.
+
+use anyhow::{Context as _, Result, ensure};
+use tch::Kind;
+
+use super::{
+    Done,
+    cases::{Case, Scene},
+    gradients, host,
+    losses::LossRun,
+    subject::Subject,
+};
+
+const SCENES: [Scene; 4] = [Scene::Plain, Scene::OneEmpty, Scene::AllEmpty, Scene::Extreme];
+
+const ADVICE: &str = "look for logarithms, roots and divisions at 0, and clamp before them";
+
+pub fn check(subject: &Subject) -> Result<Done> {
+    for scene in SCENES {
+        finite(subject, Kind::Double, scene)?;
+    }
+    finite(subject, Kind::Float, Scene::Plain)?;
+    without_gradients(subject)?;
+    if half_works(subject) {
+        finite(subject, Kind::BFloat16, Scene::Plain)?;
+    }
+    let waits = waits(subject)?;
+    gradients::check(subject)?;
+    Ok(match waits {
+        0 => Done::Passed,
+        n => Done::Noted(format!("it synchronises the device {n} times a call, to compute gradients of its own")),
+    })
+}
+
+/// Terms and gradients are finite.
+fn finite(subject: &Subject, kind: Kind, scene: Scene) -> Result<()> {
+    let case = Case::new(kind, scene);
+    let place = || format!("on {} in {}", scene.words(), precision(kind));
+    let values = LossRun::new(subject, kind)?.step(&case).with_context(place)?;
+    for (name, term) in &values.terms {
+        let value = term.double_value(&[]);
+        ensure!(value.is_finite(), "{}: term `{name}` is {value}; {ADVICE}", place());
+    }
+    values.total.f_backward().with_context(place)?;
+    for (gradient, of) in case.gradients().iter().zip(["distribution", "scores"]) {
+        let is_finite = Case::numbers(gradient)?.iter().all(|value| value.is_finite());
+        ensure!(is_finite, "{}: the gradient by {of} is not finite; {ADVICE}", place());
+    }
+    Ok(())
+}
+
+fn precision(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Double => "double precision",
+        Kind::Float => "single precision",
+        _ => "bfloat16",
+    }
+}
+
+/// As in validation.
+fn without_gradients(subject: &Subject) -> Result<()> {
+    let place = "without gradients, as in validation";
+    let mut case = Case::new(Kind::Float, Scene::Plain);
+    case.raw.scores = case.raw.scores.detach();
+    case.raw.distribution = case.raw.distribution.detach();
+    let mut run = LossRun::new(subject, Kind::Float)?;
+    tch::no_grad(|| run.step(&case)).context(place)?.values().context(place)?;
+    Ok(())
+}
+
+/// Whether the trainer's own loss runs in bfloat16, so that one behind it can be asked to.
+fn half_works(subject: &Subject) -> bool {
+    let own = Subject { kind: "loss".into(), name: "detection".into(), plugin: None, ..*subject };
+    let values =
+        LossRun::new(&own, Kind::BFloat16).and_then(|mut run| run.step(&Case::new(Kind::BFloat16, Scene::Plain)));
+    if let Err(reason) = &values {
+        tracing::debug!("bfloat16 is not checked: {reason:#}");
+    }
+    values.is_ok()
+}
+
+/// How often a call reads a value or a size off the device. Only a loss that brings gradients of its own may: it computes
+/// outside of libtorch.
+fn waits(subject: &Subject) -> Result<usize> {
+    let case = Case::new(Kind::Float, Scene::Plain);
+    let mut run = LossRun::new(subject, Kind::Float)?;
+    let mut most = 0;
+    for _ in 0..2 {
+        host::take_waits();
+        run.step(&case)?;
+        let waits = host::take_waits();
+        ensure!(
+            waits.is_empty() || run.take_memory().has_gradients,
+            "it synchronises the device {} times a call, first by {}; keep values in tensors, and mask instead of selecting",
+            waits.len(),
+            waits[0]
+        );
+        most = most.max(waits.len());
+    }
+    Ok(most)
+}

@@ -1,0 +1,112 @@
+//! Runs one check over components, in this process.
+
+use std::{
+    fs::File,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result, anyhow};
+use trainer_loader::{Found, LoadError, conformance};
+
+use super::{
+    Done, host,
+    list::{Check, Scope},
+    loads,
+    outcome::{Outcome, Row},
+    static_file,
+    subject::{Subject, words},
+};
+use crate::registry::Registry;
+
+/// What is checked: a component by kind and name, or the file.
+pub type Component = (String, String);
+
+/// One check of one file, or of the built-in components.
+pub struct Work<'a> {
+    pub check: &'a Check,
+    pub found: Option<&'a Found>,
+    pub seed: u64,
+    /// What the process has printed, where that is known.
+    pub printed: Option<File>,
+}
+
+impl Work<'_> {
+    /// Runs the check on each component, or once on the file, and tells `begin` and `end` of each.
+    pub fn run(&self, components: &[Component], mut begin: impl FnMut(&str), mut end: impl FnMut(Row)) -> Result<()> {
+        let start = Instant::now();
+        let found = || self.found.context("this check looks at a file");
+        if let Scope::File = self.check.scope {
+            begin("");
+            end(self.row("", start, static_file::check(found()?).map(|()| Done::Passed)));
+            return Ok(());
+        }
+        begin("");
+        let threads = loads::threads()?.len();
+        host::watch();
+        let mut registry = Registry::built_in();
+        if let Some(found) = self.found
+            && let Err(error) = registry.load_found(found)
+        {
+            end(Row { outcome: Outcome::Refused, ..self.row("", start, Err(error)) });
+            return Ok(());
+        }
+        let plugin = registry.plugins().first();
+        let Scope::Components(_, run) = self.check.scope else {
+            let outcome = plugin.context("no plugin was loaded").and_then(conformance::abi);
+            end(self.row("", start, outcome.map(|()| Done::Passed)));
+            return Ok(());
+        };
+        let mut printed = 0;
+        for (kind, name) in components {
+            let label = format!("{kind} {name}");
+            begin(&label);
+            let start = Instant::now();
+            let subject = Subject {
+                registry: &registry,
+                plugin,
+                threads,
+                kind: kind.clone(),
+                name: name.clone(),
+                seed: self.seed,
+            };
+            let outcome = catch_unwind(AssertUnwindSafe(|| run(&subject)));
+            let outcome = outcome.unwrap_or_else(|_| Err(anyhow!("the trainer itself panicked in this check")));
+            let outcome = outcome.and_then(|done| self.quiet(&mut printed).map(|()| done));
+            end(self.row(&label, start, outcome));
+        }
+        Ok(())
+    }
+
+    /// Fails if something was printed since the last time.
+    fn quiet(&self, before: &mut u64) -> Result<()> {
+        let Some(printed) = &self.printed else { return Ok(()) };
+        trainer_loader::flush_c_streams();
+        let bytes = printed.metadata()?.len();
+        let new = bytes - std::mem::replace(before, bytes);
+        anyhow::ensure!(
+            new == 0,
+            "it wrote {new} bytes to standard output, which belongs to the trainer's user; log instead (in Rust: \
+             trainer_sdk::tracing)"
+        );
+        Ok(())
+    }
+
+    fn row(&self, component: &str, start: Instant, outcome: Result<Done>) -> Row {
+        let (outcome, reason) = match outcome {
+            Ok(Done::Passed) => (Outcome::Passed, String::new()),
+            Ok(Done::Noted(what)) => (Outcome::Passed, what),
+            Ok(Done::Skipped(why)) => (Outcome::Skipped, why),
+            Err(error) if error.chain().any(|cause| cause.is::<LoadError>()) => (Outcome::Refused, words(&error)),
+            Err(error) => (Outcome::Failed, words(&error)),
+        };
+        Row {
+            number: self.check.number,
+            check: self.check.name.into(),
+            component: component.into(),
+            outcome,
+            milliseconds: start.elapsed().as_millis() as u64,
+            reason,
+        }
+    }
+}

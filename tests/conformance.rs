@@ -1,0 +1,219 @@
+//! `trainer plugin check`: what ships passes, and each misfit of tests/plugins fails the right check for the right
+//! reason.
+
+use std::{fs, process::Command};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use trainer_sdk::component;
+
+use crate::run::built;
+
+/// One run of the command, as its JSON document shows it.
+struct Checked {
+    exit: i32,
+    rows: Vec<Value>,
+    home: TempDir,
+}
+
+impl Checked {
+    fn new(words: &str) -> Self {
+        Self::with(words, &[])
+    }
+
+    fn with(words: &str, environment: &[(&str, &str)]) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = Command::new(built("trainer"));
+        command.args(["plugin", "check", "--json"]).args(words.split(' ')).current_dir(home.path());
+        command.env_clear().env("HOME", home.path()).envs(environment.iter().copied());
+        let output = command.output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let document: Value = serde_json::from_str(&text)
+            .unwrap_or_else(|reason| panic!("{reason}: {text}{}", String::from_utf8_lossy(&output.stderr)));
+        assert_eq!(document["exit"], output.status.code().unwrap());
+        let rows = document["checks"].as_array().unwrap().clone();
+        Self { exit: output.status.code().unwrap(), rows, home }
+    }
+
+    /// The rows of an outcome, as `check component: reason`.
+    fn of(&self, outcome: &str) -> Vec<String> {
+        let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
+        let line = |row: &Value| format!("{} {}: {}", text(row, "check"), text(row, "component"), text(row, "reason"));
+        self.rows.iter().filter(|row| row["outcome"] == outcome).map(line).collect()
+    }
+
+    fn bad(&self) -> Vec<String> {
+        ["failed", "crashed", "refused"].iter().flat_map(|outcome| self.of(outcome)).collect()
+    }
+}
+
+#[test]
+fn what_ships_passes() {
+    let plugins = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins");
+    let folders = fs::read_dir(plugins).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_dir());
+    for name in folders.map(|entry| entry.file_name().into_string().unwrap()) {
+        let checked = Checked::new(&built(&format!("lib{name}.so")).display().to_string());
+        assert_eq!((checked.exit, checked.bad()), (0, vec![]), "{name}");
+        let passed = checked.of("passed").len();
+        assert!((8..=10).contains(&passed), "{name}: {passed} checks");
+    }
+}
+
+#[test]
+fn built_in_components_pass() {
+    let _links_the_trainer = trainer::registry::Registry::built_in();
+    let checked = Checked::new("--builtin");
+    assert_eq!((checked.exit, checked.bad()), (0, vec![]));
+    let seen = checked.rows.iter().filter(|row| row["check"] == "options").count();
+    assert_eq!(seen, component::all().len());
+    for (check, count) in
+        [("failures", 7), ("determinism", 8), ("state", 4), ("loss", 1), ("values", 7), ("exporter", 1)]
+    {
+        assert_eq!(checked.rows.iter().filter(|row| row["check"] == check).count(), count, "{check}");
+    }
+}
+
+/// The beginnings of what each misfit is told, in the order of the checks.
+const MISFITS: [(&str, &[(&str, &str)]); 13] = [
+    (
+        "loss loss_nan",
+        &[("loss", "on a batch with objects in double precision: term `cls` is NaN; look for logarithms")],
+    ),
+    (
+        "loss loss_vector",
+        &[
+            ("instances", "loss loss_vector: plugin ~ failed in `terms`: term `cls` must be a scalar, not [2, 84, 3]"),
+            (
+                "loss",
+                "on a batch with objects in double precision: loss loss_vector: plugin ~ failed in `terms`: term `cls` must be a scalar, not [2, 84, 3]",
+            ),
+        ],
+    ),
+    (
+        "loss loss_detached",
+        &[("loss", "on a batch with objects in double precision: term `cls` of loss loss_detached has no gradient")],
+    ),
+    (
+        "loss loss_panics_terms",
+        &[(
+            "loss",
+            "on a batch with objects in double precision: loss loss_panics_terms: plugin ~ failed in `terms`: panicked at tests/plugins/misfits/src/losses.rs:",
+        )],
+    ),
+    (
+        "loss loss_leaks",
+        &[
+            (
+                "instances",
+                "6 tensor handles are left after 6 calls of an instance that has ended; release every handle once",
+            ),
+            ("failures", "1 tensor handles are left after a call; release every handle once"),
+        ],
+    ),
+    (
+        "loss loss_syncs",
+        &[
+            ("failures", "it goes on where call"),
+            ("loss", "it synchronises the device 1 times a call, first by to_bytes; keep values in tensors"),
+        ],
+    ),
+    (
+        "loss loss_random",
+        &[("determinism", "two fresh instances differ in step 0 although all they are given is the same")],
+    ),
+    ("loss loss_bad_gradient", &[("loss", "the gradient of term `cls` by scores[")]),
+    ("scheduler scheduler_nan", &[("values", "lr of group weight is NaN at step 0 of 1 epochs x 1 steps")]),
+    (
+        "scheduler scheduler_forgets",
+        &[
+            ("options", "option `undocumented` has no description; write a doc comment above the field"),
+            ("state", "a fresh instance with the saved state goes on differently in step 1 after"),
+        ],
+    ),
+    ("augmentation augmentation_outside", &[("values", "on a 1 x 1 sample with 1 objects (number 6): a box is (")]),
+    (
+        "augmentation augmentation_random",
+        &[
+            ("options", "`create` accepts an unknown option; put #[serde(deny_unknown_fields)] on the struct"),
+            ("determinism", "two fresh instances differ in step "),
+        ],
+    ),
+    (
+        "exporter exporter_litters",
+        &[
+            ("failures", "it leaves best.log behind where call 0 into the trainer (metadata) fails"),
+            ("exporter", "format names: it leaves best.log behind, which is no artifact; delete it or name it"),
+        ],
+    ),
+];
+
+#[test]
+fn each_misfit_fails_for_the_right_reason() {
+    let file = built("libmisfits.so").display().to_string();
+    let names = MISFITS.map(|(component, _)| format!("--component {}", component.split_once(' ').unwrap().1));
+    let checked = Checked::new(&format!("{file} {}", names.join(" ")));
+    assert_eq!(checked.exit, 1, "{:?}", checked.bad());
+    let failed = checked.of("failed").iter().map(|line| line.replace(&file, "~")).collect::<Vec<_>>();
+    assert_eq!(checked.bad().len(), failed.len(), "{:?}", checked.bad());
+    for (component, wanted) in MISFITS {
+        for (check, words) in wanted {
+            let begins = format!("{check} {component}: {words}");
+            assert!(failed.iter().any(|line| line.starts_with(&begins)), "no {begins}\n{}", failed.join("\n"));
+        }
+    }
+    let random = |line: &&String| line.contains("loss_random");
+    assert_eq!(failed.iter().filter(random).count(), 1, "what is not deterministic is so in one check alone");
+    let quiet = ["loads", "abi", "descriptors"];
+    assert!(!failed.iter().any(|line| quiet.iter().any(|check| line.starts_with(check))), "{failed:?}");
+}
+
+#[test]
+fn a_crash_an_exit_and_a_hang_are_told_apart() {
+    let components = "--component loss_exits --component loss_aborts --component loss_hangs --component loss_nan";
+    let file = built("libmisfits.so").display().to_string();
+    let checked = Checked::new(&format!("{file} --only 10 --timeout 3 {components}"));
+    assert_eq!(checked.exit, 2);
+    let wanted = [
+        "loss loss loss_exits: ends the process with exit code 0; a plugin must not call exit but return an error",
+        "loss loss loss_aborts: crashes with signal 6 (SIGABRT); its last words: told to abort",
+        "loss loss loss_hangs: hangs: no answer after 3 s",
+    ];
+    assert_eq!(checked.of("crashed"), wanted);
+    assert_eq!(checked.of("failed").len(), 1, "the component after the crashes has its turn");
+}
+
+#[test]
+fn printing_and_threads_fail_the_second_check() {
+    let file = built("librogue.so").display().to_string();
+    let words = format!("{file} --only loads");
+    assert_eq!(Checked::new(&words).bad(), Vec::<String>::new());
+    let prints = Checked::with(&words, &[("ROGUE", "print")]);
+    let wanted = "loads loss rogue: it wrote 14 bytes to standard output, which belongs to the trainer's user; log \
+                  instead (in Rust: trainer_sdk::tracing)";
+    assert_eq!((prints.exit, prints.bad()), (1, vec![wanted.to_owned()]));
+    let threads = Checked::with(&words, &[("ROGUE", "thread")]);
+    let wanted = "loads loss rogue: it leaves threads running (trainer); end them, or do without";
+    assert_eq!((threads.exit, threads.bad()), (1, vec![wanted.to_owned()]));
+}
+
+#[test]
+fn a_refused_file_is_refused_once_and_junit_says_so() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("text.so");
+    fs::write(&file, "no library").unwrap();
+    let checked = Checked::new(&format!("{} --junit report.xml", file.display()));
+    assert_eq!(checked.exit, 2);
+    assert_eq!((checked.of("refused").len(), checked.of("skipped").len()), (1, 11));
+    assert!(checked.of("refused")[0].ends_with("[not-elf]"), "{:?}", checked.of("refused"));
+    let report = fs::read_to_string(checked.home.path().join("report.xml")).unwrap();
+    assert!(report.contains(r#" tests="12" failures="0" errors="1" skipped="11""#), "{report}");
+    assert!(report.contains(r#"name="1 static""#) && report.contains("[not-elf]"), "{report}");
+}
+
+#[test]
+fn one_process_is_enough_for_a_debugger() {
+    let file = built("liblabel_smooth.so").display().to_string();
+    let checked = Checked::new(&format!("{file} --in-process"));
+    assert_eq!((checked.exit, checked.bad()), (0, vec![]));
+    assert_eq!(checked.of("passed").len(), 10);
+}
