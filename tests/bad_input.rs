@@ -196,16 +196,17 @@ fn plugin_is_missing() {
     assert_eq!(
         Run::new().keys("--plugin nowhere.so").expect(2),
         "plugin nowhere.so not found; looked for it in the working directory, BIN, \
-         ~/home/.local/share/trainer/plugins, BIN/../lib/trainer/plugins"
+         ~/home/.local/share/trainer/plugins, BIN/../lib/trainer/plugins [not-found]"
     );
     let run = Run::new().write("run.toml", "\nplugins = [\"/nowhere/x.so\"]\n").keys("--config run.toml");
-    assert_eq!(run.expect(2), "run.toml:2: plugin /nowhere/x.so not found; looked for it in /nowhere/x.so");
+    let message = "run.toml:2: plugin /nowhere/x.so not found; looked for it in /nowhere/x.so [not-found]";
+    assert_eq!(run.expect(2), message);
 }
 
 #[test]
 fn plugin_is_no_library() {
     let reason = "is not a dynamic library: it does not begin as an ELF file does; \
-                  build the plugin with `cargo build --release` and give the .so file";
+                  build the plugin with `cargo build --release` and give the .so file [not-elf]";
     assert_eq!(Run::new().keys("--plugin data/data.yaml").expect(2), format!("~/data/data.yaml {reason}"));
     assert_eq!(Run::new().write("x.so", "").keys("--plugin x.so").expect(2), format!("~/x.so {reason}"));
     let whole = fs::read(built("liblabel_smooth.so")).unwrap();
@@ -223,7 +224,7 @@ fn plugin_is_an_ordinary_library() {
         message,
         format!(
             "{} is a library but no Trainer plugin: it has no .trainer.manifest section; \
-             a plugin ends in `export_plugin! {{ … }}`",
+             a plugin ends in `export_plugin! {{ … }}` [no-manifest]",
             libm.canonicalize().unwrap().display()
         )
     );
@@ -243,7 +244,7 @@ fn plugin_is_for_another_abi_major() {
         message,
         format!(
             "plugin ~/libnext.so was built for plugin ABI {next}, this trainer has {version}: \
-             the major versions must be equal; rebuild it with the trainer-sdk of this trainer"
+             the major versions must be equal; rebuild it with the trainer-sdk of this trainer [abi-major]"
         )
     );
 }

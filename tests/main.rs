@@ -3,6 +3,8 @@
 
 mod bad_input;
 mod chain;
+mod crash;
+mod evolution;
 mod forward;
 mod golden;
 mod kit;

@@ -50,12 +50,15 @@ impl Run {
         fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// Every file of the directory with its content, and every folder.
+    /// Every file of the directory with its content, and every folder; but nothing of the home folder, where caches are.
     pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut files = BTreeMap::new();
         let mut dirs = vec![self.dir.path().to_owned()];
         while let Some(dir) = dirs.pop() {
             for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+                if entry.path() == self.path("home") {
+                    continue;
+                }
                 if entry.file_type().unwrap().is_dir() {
                     files.insert(entry.path(), Vec::new());
                     dirs.push(entry.path());

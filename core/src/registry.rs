@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::Path};
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::{Map, Value};
 use thiserror::Error;
-use trainer_loader::{LoadedFactory, Plugin};
+use trainer_loader::{Found, LoadOptions, LoadedFactory, Plugin};
 use trainer_sdk::{
     Augmentation, Exporter, Loss, Scheduler,
     component::{self, Maker},
@@ -77,12 +77,21 @@ impl Registry {
     /// # Errors
     /// Why the file was refused, or that it provides a name that is taken.
     pub fn load(&mut self, name: &Path) -> Result<&Plugin> {
-        let path = trainer_loader::resolve(name, &trainer_loader::search_path())?;
-        if let Some(known) = self.plugins.iter().position(|plugin| plugin.path == path) {
+        self.load_found(&trainer_loader::resolve(name, &trainer_loader::search_path())?)
+    }
+
+    /// As [`load`](Self::load), for a file that was found already.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub fn load_found(&mut self, found: &Found) -> Result<&Plugin> {
+        let path = &found.path;
+        if let Some(known) = self.plugins.iter().position(|plugin| plugin.path == *path) {
             return Ok(&self.plugins[known]);
         }
         crate::torch::install();
-        let plugin = trainer_loader::load(&path)?;
+        let plugin = trainer_loader::load(found, &LoadOptions::default())?;
+        plugin.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         for component in &plugin.components {
             let entry = &component.entry;
             if let Some(taken) = self.find(&entry.kind, &entry.name) {

@@ -4,10 +4,11 @@
 mod check;
 mod run_file;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
+use trainer_loader::Plugin;
 
 use crate::{
     config::{ComponentConfig, RunConfig},
@@ -135,7 +136,7 @@ pub fn resolve(
     }
     for name in &request.plugins {
         match request.join {
-            Join::All => join(&mut config, registry, name)?,
+            Join::All => join(&mut config, registry.load(name)?)?,
             Join::Exporters => {
                 let plugin = registry.load(name)?;
                 let exporters = plugin.components.iter().filter(|component| component.entry.kind == "exporter");
@@ -165,9 +166,8 @@ fn merge(under: &mut Value, over: Value) {
     }
 }
 
-/// Loads a plugin and places each of its components that the run does not place yet.
-fn join(config: &mut RunConfig, registry: &mut Registry, name: &Path) -> Result<()> {
-    let plugin = registry.load(name)?;
+/// Places each component of a plugin that the run does not place yet.
+fn join(config: &mut RunConfig, plugin: &Plugin) -> Result<()> {
     for component in &plugin.components {
         let (kind, name) = (component.entry.kind.as_str(), component.entry.name.as_str());
         if components(config).any(|(known, placed)| known == kind && placed.name == name) {
@@ -190,7 +190,7 @@ fn join(config: &mut RunConfig, registry: &mut Registry, name: &Path) -> Result<
 }
 
 /// A plugin's scheduler takes the place of a built-in one; two of plugins are more than a run has room for.
-fn place_scheduler(config: &mut RunConfig, plugin: &trainer_loader::Plugin, new: ComponentConfig) -> Result<()> {
+fn place_scheduler(config: &mut RunConfig, plugin: &Plugin, new: ComponentConfig) -> Result<()> {
     let built_in = Registry::built_in();
     let old = &config.schedule.name;
     if built_in.find("scheduler", old).is_none() {
@@ -224,8 +224,8 @@ fn set(config: RunConfig, registry: &mut Registry, key: &str, text: &str) -> Res
     if let Some((name, option)) = placed_alias(&config, registry, key) {
         return set_option(config, &name, &option, text);
     }
-    if let Some(path) = trainer_loader::find_alias(key) {
-        join(&mut config, registry, &path).with_context(written)?;
+    if let Some(found) = trainer_loader::find_alias(key) {
+        registry.load_found(&found).and_then(|plugin| join(&mut config, plugin)).with_context(written)?;
         if let Some((name, option)) = placed_alias(&config, registry, key) {
             return set_option(config, &name, &option, text);
         }

@@ -63,7 +63,7 @@ pub use ready::ReadyContext;
 pub use rng::Rng;
 pub use sample::{Pixels, Sample};
 pub use scheduler::{Metric, Progress, Rates, Scheduler, schedule};
-pub use tensor::{Arg, Dtype, Tensor};
+pub use tensor::{Arg, Device, Dtype, MemoryFormat, Reduction, Scalar, Tensor};
 pub use tracing;
 pub use trainer_abi as abi;
 pub use trainer_image::{Bbox, HsvGains, Image, Matrix, Object, Size};

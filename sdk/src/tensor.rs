@@ -1,9 +1,21 @@
 //! Tensors of the trainer: opaque handles, and typed methods that call ATen operators by name.
 
+mod arg;
+mod comparison;
+mod creation;
+mod elementwise;
+mod indexing;
+mod losses;
+mod methods;
+mod numbers;
+mod reduction;
+mod shape;
+
 use std::{collections::HashMap, sync::OnceLock, sync::RwLock};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+pub use self::arg::{Arg, Device, MemoryFormat, Reduction, Scalar};
 pub use crate::abi::Dtype;
 use crate::{
     abi::{Opaque, Sink, Str, TensorInfo, TensorTable, Value, tag},
@@ -32,30 +44,18 @@ fn table() -> &'static TensorTable {
 
 /// A tensor of the trainer, a shared reference-counted handle: cloning copies no data.
 ///
-/// Methods are named as in PyTorch and broadcast alike. All return errors (a wrong shape, a wrong type) instead of
-/// panicking; results record gradients when their inputs do. Use tensors only on the thread that passed them in.
+/// Methods are named as in PyTorch and broadcast alike; where a method of one name takes a tensor or a number there,
+/// the one with the number ends in `_scalar` here. All return errors (a wrong shape, a wrong type) instead of
+/// panicking; results record gradients when their inputs do. [`Tensor::call`] reaches the operators without a method.
+///
+/// Keep a tensor between calls as you like, but use it only during calls, on the thread that makes them: operators run
+/// in the gradient mode and on the device stream that the trainer has set there.
 pub struct Tensor(Opaque);
 
-/// One argument of [`Tensor::call`].
-#[derive(Clone, Copy)]
-pub enum Arg<'a> {
-    /// An optional argument left out.
-    None,
-    /// A tensor.
-    Tensor(&'a Tensor),
-    /// An integer, also where a Scalar or float is expected.
-    Int(i64),
-    /// A float, also where a Scalar is expected.
-    Float(f64),
-    /// A bool.
-    Bool(bool),
-    /// A list of integers (dimensions, sizes).
-    Ints(&'a [i64]),
-    /// A text such as a reduction's name.
-    Text(&'a str),
-    /// An element type.
-    Dtype(Dtype),
-}
+// SAFETY: the host counts references atomically (c10::intrusive_ptr; the testing kit uses Arc), so a handle may move to
+// another thread and be released there.
+#[allow(unsafe_code)]
+unsafe impl Send for Tensor {}
 
 // The table's functions are plain C functions of the host; handles are counted there.
 #[allow(unsafe_code)]
@@ -106,24 +106,35 @@ impl Tensor {
         unsafe { std::slice::from_raw_parts(info.sizes, info.num_sizes) }.to_vec()
     }
 
+    /// The number of dimensions.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.info().num_sizes
+    }
+
+    /// The number of elements.
+    #[must_use]
+    pub fn numel(&self) -> usize {
+        self.size().iter().product::<i64>().unsigned_abs() as usize
+    }
+
     /// The element type.
     #[must_use]
     pub fn dtype(&self) -> Dtype {
         Dtype(self.info().dtype)
     }
 
+    /// Where the elements are.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        let info = self.info();
+        if info.device_type == 1 { Device::Cuda(info.device_index.unsigned_abs()) } else { Device::Cpu }
+    }
+
     /// Whether gradients are recorded.
     #[must_use]
     pub fn requires_grad(&self) -> bool {
         self.info().requires_grad != 0
-    }
-
-    /// A CPU tensor of single floats.
-    ///
-    /// # Errors
-    /// If `data` has not as many elements as `size` says.
-    pub fn from_f32(data: &[f32], size: &[i64]) -> Result<Self> {
-        Self::from_bytes(Dtype::F32, &data.iter().flat_map(|x| x.to_ne_bytes()).collect::<Vec<_>>(), size)
     }
 
     pub(crate) fn from_bytes(dtype: Dtype, bytes: &[u8], size: &[i64]) -> Result<Self> {
@@ -143,15 +154,6 @@ impl Tensor {
         }
     }
 
-    /// All elements, row-major, as doubles; waits for the device.
-    ///
-    /// # Errors
-    /// If the element type has no conversion to double.
-    pub fn to_vec(&self) -> Result<Vec<f64>> {
-        let bytes = self.to_dtype(Dtype::F64)?.to_bytes()?;
-        Ok(bytes.chunks_exact(8).map(|b| f64::from_ne_bytes(b.try_into().expect("chunks of 8"))).collect())
-    }
-
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
         let (mut bytes, mut error) = (Vec::new(), Vec::new());
         // SAFETY: the sinks outlive the call.
@@ -160,35 +162,56 @@ impl Tensor {
         Ok(bytes)
     }
 
-    /// Calls any ATen operator, e.g. `Tensor::call("aten::logsumexp", &[Arg::Tensor(&x), Arg::Ints(&[-1])])`; the
-    /// overload follows a dot (`aten::add.Tensor`). Arguments are in the order of the operator's schema; those left
-    /// out at the end take its defaults. Returns the tensors among the results.
+    /// Calls any ATen operator, e.g. `Tensor::call("aten::trace", &[Arg::Tensor(&x)])`; the overload follows a dot
+    /// (`aten::add.Tensor`). Arguments are in the order of the operator's schema; those left out at the end take its
+    /// defaults. Returns the tensors among the results; an operator with more than 16 of them runs twice.
     ///
     /// # Errors
     /// If libtorch has no such operator or the operator refuses its arguments; the message is libtorch's.
     pub fn call(operator: &str, arguments: &[Arg]) -> Result<Vec<Self>> {
         let found = find(operator)?;
-        let lists: Vec<Value> = arguments.iter().map(Arg::value).collect();
-        let mut results = [Value { tag: tag::NONE, len: 0, data: 0 }; 16];
-        let (mut count, mut error) = (0, Vec::new());
-        // SAFETY: arguments are borrowed for the call; results that are tensors become ours.
-        unsafe {
-            let status = (table().call)(
-                found,
-                lists.as_ptr(),
-                lists.len(),
-                results.as_mut_ptr(),
-                results.len(),
-                &raw mut count,
-                Sink::to(&mut error),
-            );
-            status_to_result(status, &error).with_context(|| operator.to_owned())?;
+        let mut lists = Vec::new();
+        let values: Vec<Value> = arguments.iter().map(|argument| argument.value(&mut lists)).collect();
+        let mut few = [NOTHING; 16];
+        let count = called(operator, found, &values, &mut few)?;
+        let results = take(&few[..count.min(few.len())]);
+        if count <= few.len() {
+            return Ok(results);
         }
-        let stored = results[..count.min(results.len())].iter().filter(|value| value.tag == tag::TENSOR);
-        let tensors = stored.map(|value| Self(value.data as Opaque)).collect();
-        ensure!(count <= results.len(), "{operator} has {count} results, more than {} cannot be taken", results.len());
-        Ok(tensors)
+        let mut all = vec![NOTHING; count];
+        let again = called(operator, found, &values, &mut all)?;
+        let results = take(&all[..again.min(count)]);
+        ensure!(again == count, "{operator} has {count} results, then {again}");
+        Ok(results)
     }
+}
+
+const NOTHING: Value = Value { tag: tag::NONE, len: 0, data: 0 };
+
+/// Calls an operator that [`find`] has found; writes as many results as fit and returns how many there are.
+#[allow(unsafe_code)]
+fn called(operator: &str, found: *const (), arguments: &[Value], results: &mut [Value]) -> Result<usize> {
+    let (mut count, mut error) = (0, Vec::new());
+    // SAFETY: arguments are borrowed for the call, and the host writes no more results than there is room.
+    let status = unsafe {
+        (table().call)(
+            found,
+            arguments.as_ptr(),
+            arguments.len(),
+            results.as_mut_ptr(),
+            results.len(),
+            &raw mut count,
+            Sink::to(&mut error),
+        )
+    };
+    status_to_result(status, &error).with_context(|| operator.to_owned())?;
+    Ok(count)
+}
+
+/// The tensors among results, whose references are ours.
+fn take(results: &[Value]) -> Vec<Tensor> {
+    let tensors = results.iter().filter(|value| value.tag == tag::TENSOR);
+    tensors.map(|value| Tensor(value.data as Opaque)).collect()
 }
 
 /// Operators that were looked up once; the addresses live for the process.
@@ -211,22 +234,6 @@ fn find(operator: &str) -> Result<*const ()> {
     Ok(address)
 }
 
-impl Arg<'_> {
-    pub(crate) fn value(&self) -> Value {
-        let plain = |tag, data| Value { tag, len: 0, data };
-        match *self {
-            Arg::None => plain(tag::NONE, 0),
-            Arg::Tensor(tensor) => plain(tag::TENSOR, tensor.0 as u64),
-            Arg::Int(x) => plain(tag::INT, x.cast_unsigned()),
-            Arg::Float(x) => plain(tag::FLOAT, x.to_bits()),
-            Arg::Bool(x) => plain(tag::BOOL, u64::from(x)),
-            Arg::Ints(list) => Value { tag: tag::INTS, len: list.len() as u32, data: list.as_ptr() as u64 },
-            Arg::Text(text) => Value { tag: tag::TEXT, len: text.len() as u32, data: text.as_ptr() as u64 },
-            Arg::Dtype(dtype) => plain(tag::DTYPE, dtype.0 as u64),
-        }
-    }
-}
-
 #[allow(unsafe_code)]
 impl Clone for Tensor {
     fn clone(&self) -> Self {
@@ -247,114 +254,4 @@ impl std::fmt::Debug for Tensor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Tensor{:?} {:?}", self.size(), self.dtype())
     }
-}
-
-fn one(operator: &str, arguments: &[Arg]) -> Result<Tensor> {
-    Tensor::call(operator, arguments)?.pop().with_context(|| format!("{operator} returned no tensor"))
-}
-
-/// Writes methods that take only tensors and numbers: `name(other: Tensor) = "aten::op.overload"`.
-macro_rules! methods {
-    ($($(#[$doc:meta])* $name:ident($($arg:ident : $kind:ident),*) = $operator:literal;)*) => {
-        impl Tensor {
-            $($(#[$doc])*
-            ///
-            /// # Errors
-            /// If shapes or element types do not fit; the message is libtorch's.
-            pub fn $name(&self, $($arg: methods!(@type $kind)),*) -> Result<Self> {
-                one($operator, &[Arg::Tensor(self), $(Arg::$kind($arg)),*])
-            })*
-        }
-    };
-    (@type Tensor) => { &Tensor };
-    (@type Float) => { f64 };
-    (@type Int) => { i64 };
-    (@type Bool) => { bool };
-    (@type Ints) => { &[i64] };
-    (@type Dtype) => { Dtype };
-}
-
-methods! {
-    /// `self + other`.
-    add(other: Tensor) = "aten::add.Tensor";
-    /// `self - other`.
-    sub(other: Tensor) = "aten::sub.Tensor";
-    /// `self * other`.
-    mul(other: Tensor) = "aten::mul.Tensor";
-    /// `self / other`.
-    div(other: Tensor) = "aten::div.Tensor";
-    /// `self + other`.
-    add_scalar(other: Float) = "aten::add.Scalar";
-    /// `self * other`.
-    mul_scalar(other: Float) = "aten::mul.Scalar";
-    /// `self / other`.
-    div_scalar(other: Float) = "aten::div.Scalar";
-    /// `self ^ exponent`.
-    pow_scalar(exponent: Float) = "aten::pow.Tensor_Scalar";
-    /// `-self`.
-    neg() = "aten::neg";
-    /// `|self|`.
-    abs() = "aten::abs";
-    /// Exponential.
-    exp() = "aten::exp";
-    /// Natural logarithm.
-    log() = "aten::log";
-    /// Square root.
-    sqrt() = "aten::sqrt";
-    /// `1 / (1 + exp(-self))`.
-    sigmoid() = "aten::sigmoid";
-    /// Softmax over a dimension.
-    softmax(dim: Int) = "aten::softmax.int";
-    /// Logarithm of the softmax over a dimension.
-    log_softmax(dim: Int) = "aten::log_softmax.int";
-    /// Element-wise larger value.
-    maximum(other: Tensor) = "aten::maximum";
-    /// Element-wise smaller value.
-    minimum(other: Tensor) = "aten::minimum";
-    /// Limits to `min..=max`.
-    clamp(min: Float, max: Float) = "aten::clamp";
-    /// Sum of all elements.
-    sum() = "aten::sum";
-    /// Mean of all elements.
-    mean() = "aten::mean";
-    /// Sum over dimensions.
-    sum_dims(dims: Ints, keepdim: Bool) = "aten::sum.dim_IntList";
-    /// Mean over dimensions.
-    mean_dims(dims: Ints, keepdim: Bool) = "aten::mean.dim";
-    /// Largest values over dimensions.
-    amax(dims: Ints, keepdim: Bool) = "aten::amax";
-    /// Smallest values over dimensions.
-    amin(dims: Ints, keepdim: Bool) = "aten::amin";
-    /// Picks elements along a dimension by an int64 tensor.
-    gather(dim: Int, index: Tensor) = "aten::gather";
-    /// Picks whole slices along a dimension by an int64 vector.
-    index_select(dim: Int, index: Tensor) = "aten::index_select";
-    /// The elements where `mask` (bool) is true, as a vector.
-    masked_select(mask: Tensor) = "aten::masked_select";
-    /// `value` where `mask` (bool) is true, else `self`.
-    masked_fill(mask: Tensor, value: Float) = "aten::masked_fill.Scalar";
-    /// Part of a dimension.
-    narrow(dim: Int, start: Int, length: Int) = "aten::narrow";
-    /// A new dimension of size 1.
-    unsqueeze(dim: Int) = "aten::unsqueeze";
-    /// Without a dimension of size 1.
-    squeeze(dim: Int) = "aten::squeeze.dim";
-    /// The same elements under other sizes; one may be -1.
-    reshape(size: Ints) = "aten::reshape";
-    /// The dimensions in another order.
-    permute(dims: Ints) = "aten::permute";
-    /// Two dimensions swapped.
-    transpose(dim0: Int, dim1: Int) = "aten::transpose.int";
-    /// Another element type.
-    to_dtype(dtype: Dtype) = "aten::to.dtype";
-    /// The same values, cut off from gradients.
-    detach() = "aten::detach";
-    /// Zeros of the same size and type.
-    zeros_like() = "aten::zeros_like";
-    /// Ones of the same size and type.
-    ones_like() = "aten::ones_like";
-    /// 1 where equal, bool.
-    eq(other: Tensor) = "aten::eq.Tensor";
-    /// 1 where `self > other`, bool.
-    gt_scalar(other: Float) = "aten::gt.Scalar";
 }

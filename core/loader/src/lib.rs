@@ -1,27 +1,68 @@
-//! Finds, checks and loads plugins. A file's way in: [`resolve`] its name, read and hash it, read its [`Manifest`]
-//! from the ELF section without running anything, then open it, compare layouts both ways and hand the host over.
+//! Finds, checks and loads plugins. A file's way in: [`resolve`] its name, read and hash it once, ask who could have
+//! written it and whether the [`Policy`] allows it, read its [`Manifest`] and its ELF headers without running anything,
+//! copy it into the user's cache, try the copy out in another process, then open it, compare layouts both ways and hand
+//! the host over. [`load`] does all of it, [`inspect`] and [`list`] all that runs no code.
 
+mod answer;
+mod build_fault;
+mod cache;
+mod child;
+mod elf;
 mod error;
+mod file;
 mod guest;
 mod host;
 mod kinds;
+mod layout;
+mod list;
+mod locate;
+mod lock;
+mod machine;
 mod manifest;
+mod no_tensors;
 mod open;
+#[cfg_attr(not(test), expect(dead_code, reason = "host.rs will hand the table out"))]
+mod option_table;
+mod options;
+mod permissions;
+mod pipeline;
+#[cfg_attr(not(test), expect(dead_code, reason = "open.rs will look for plain roots"))]
+mod plain;
+mod policy;
+mod probe;
+mod probe_fault;
 mod resolve;
+mod signature;
+mod system;
 
 use std::{fs, path::Path, path::PathBuf};
 
-use sha2::{Digest as _, Sha256};
-
+pub use answer::{Answer, Probed, ProbedComponent};
+pub use build_fault::{BuildFault, Version};
+pub use cache::CacheFault;
+pub use child::PROBE_TIMEOUT;
+pub use elf::needed;
 pub use error::{LoadError, PluginFailure};
 pub use guest::{Guest, Visit, visit};
 pub use kinds::LoadedFactory;
+pub use list::{Inspected, inspect, list};
+#[doc(hidden)]
+pub use locate::locate;
+pub use lock::{Trust, Trusted, trust, trusted, untrust};
 pub use manifest::{ComponentEntry, Manifest};
-pub use resolve::{resolve, search_path};
+#[doc(hidden)]
+pub use no_tensors::install_no_tensors;
+pub use options::LoadOptions;
+pub use permissions::PermissionFault;
+pub use pipeline::load;
+pub use policy::{Policy, PolicyFault};
+pub use probe::forget_probe;
+pub use probe_fault::ProbeFault;
+pub use resolve::{Found, Provenance, find_alias, libraries, resolve, search_path};
 
 /// A plugin that is in memory. Libraries are never unloaded.
 pub struct Plugin {
-    /// Where it was loaded from.
+    /// The file that was loaded, by way of a copy in the user's cache.
     pub path: PathBuf,
     /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
@@ -29,6 +70,8 @@ pub struct Plugin {
     pub manifest: Manifest,
     /// Its components, ready to be made.
     pub components: Vec<LoadedComponent>,
+    /// What the user should know about it, a line each.
+    pub warnings: Vec<String>,
 }
 
 /// One component of a loaded plugin.
@@ -41,28 +84,18 @@ pub struct LoadedComponent {
     pub factory: LoadedFactory,
 }
 
-/// Loads the plugin at `path`.
+/// Opens a library without any check, as `trainer-probe` does: never in a process that matters.
 ///
 /// # Errors
-/// A [`LoadError`] that names the file and what is wrong with it. Nothing of the file has run if the error is about
-/// the file itself, its manifest or its ABI.
-pub fn load(path: &Path) -> Result<Plugin, LoadError> {
+/// As for [`load`].
+#[doc(hidden)]
+pub fn open_unchecked(path: &Path) -> Result<Vec<LoadedComponent>, LoadError> {
     let bytes = fs::read(path).map_err(|reason| LoadError::Unreadable { path: path.into(), reason })?;
-    let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    let manifest = Manifest::read(path, &bytes)?;
-    let components = open::open(path, path, &manifest)?;
-    Ok(Plugin { path: path.into(), sha256, manifest, components })
+    open::open(path, path, &Manifest::read(path, &bytes)?)
 }
 
-/// A plugin file in the search path whose manifest claims `key` as an alias. Runs no code of any plugin.
-#[must_use]
-pub fn find_alias(key: &str) -> Option<PathBuf> {
-    let files = search_path().into_iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten().flatten();
-    let mut libraries: Vec<PathBuf> =
-        files.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "so")).collect();
-    libraries.sort();
-    libraries.into_iter().find(|path| {
-        let manifest = fs::read(path).ok().and_then(|bytes| Manifest::read(path, &bytes).ok());
-        manifest.is_some_and(|m| m.components.iter().any(|component| component.aliases.contains_key(key)))
-    })
+/// Writes out what C code has put into its buffered streams; for `trainer-probe`.
+#[doc(hidden)]
+pub fn flush_c_streams() {
+    system::flush_c_streams();
 }

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use object::{Object as _, ObjectSection as _, read::elf::ElfFile64};
+use object::{Endianness, Object as _, ObjectSection as _, read::elf::ElfFile64};
 use serde::{Deserialize, Serialize};
 
-use crate::LoadError;
+use crate::{BuildFault, LoadError, elf};
 
 /// What a plugin's file says about itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -44,19 +44,25 @@ pub struct ComponentEntry {
 }
 
 impl Manifest {
+    /// Larger manifests are refused unread.
+    pub(crate) const LIMIT: u64 = 1 << 20;
+
     /// Reads the manifest out of a library's bytes and compares the ABI's major version.
     ///
     /// # Errors
-    /// If the bytes are no ELF library, have no or a damaged manifest, or are for another ABI major.
+    /// If the bytes are no ELF library for this machine, have no or a damaged manifest, or are for another ABI major.
     pub fn read(path: &Path, bytes: &[u8]) -> Result<Self, LoadError> {
-        let no_elf = |reason: String| LoadError::NotElf { path: path.into(), reason };
-        if !bytes.starts_with(&object::elf::ELFMAG) {
-            return Err(no_elf("it does not begin as an ELF file does".into()));
-        }
-        let elf = ElfFile64::<object::Endianness>::parse(bytes).map_err(|reason| no_elf(reason.to_string()))?;
+        Self::of(path, &elf::parse(path, bytes)?)
+    }
+
+    pub(crate) fn of(path: &Path, elf: &ElfFile64<Endianness>) -> Result<Self, LoadError> {
         let section = elf
             .section_by_name(trainer_abi::MANIFEST_SECTION)
             .ok_or_else(|| LoadError::NotPlugin { path: path.into() })?;
+        if section.size() > Self::LIMIT {
+            let reason = BuildFault::ManifestTooLarge { size: section.size() };
+            return Err(LoadError::Build { path: path.into(), reason });
+        }
         let damaged = |reason: String| LoadError::Manifest { path: path.into(), reason };
         let text = section.data().map_err(|reason| damaged(reason.to_string()))?;
         let manifest: Self = serde_json::from_slice(text).map_err(|reason| damaged(reason.to_string()))?;

@@ -1,5 +1,4 @@
-//! Opening a library whose manifest was accepted. abi_stable's own loader refuses a plugin that is older than the
-//! host as soon as a table gained a field, so the layout check is ours and runs both ways.
+//! Opening a library whose manifest was accepted: its root, its components, and the table of each.
 
 #![allow(unsafe_code)] // dlopen and what follows from it
 
@@ -10,8 +9,7 @@ use trainer_abi::{
     Extension, Factory, Host, RootRef, Sink, Status, Str,
     abi_stable::{
         StableAbi,
-        abi_stability::abi_checking::check_layout_compatibility,
-        library::{AbiHeaderRef, ROOT_MODULE_LOADER_NAME_WITH_NUL},
+        library::{AbiHeader, AbiHeaderRef, ROOT_MODULE_LOADER_NAME_WITH_NUL},
         type_layout::TypeLayout,
     },
 };
@@ -21,6 +19,7 @@ use crate::{
     guest::{self, Guest, Table},
     host::HOST,
     kinds::{Kind, LoadedFactory},
+    layout,
 };
 
 /// glibc's flag for "never unload": code and static data of a plugin must outlive everything made from it.
@@ -67,11 +66,17 @@ impl Root {
         let refused = |reason: String| LoadError::Open { path: file.into(), reason };
         // SAFETY: running a plugin's initialisers is what the user asked for; its manifest was read before.
         let library = unsafe { Library::open(Some(loaded), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) };
-        let library = library.map_err(|reason| refused(reason.to_string()))?;
+        let library = library.map_err(|error| refused(words_of(&error, loaded)))?;
         let root = rust_root(&library, file)?;
         std::mem::forget(library);
         Ok(Self { factories: root.factories(), init: root.init() })
     }
+}
+
+/// The system's own words, without the name of the copy, which the user has never seen.
+fn words_of(error: &libloading::Error, loaded: &Path) -> String {
+    let words = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    words.replace(&format!("{}: ", loaded.display()), "")
 }
 
 /// abi_stable's header, then our two-way layout check.
@@ -82,7 +87,11 @@ fn rust_root(library: &Library, path: &Path) -> Result<RootRef, LoadError> {
         unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()).map(|symbol| *symbol) };
     let header = header.map_err(|_| refused("it has no root module".into()))?;
     if !header.is_valid() {
-        return Err(refused("it was built with another version of abi_stable than 0.11".into()));
+        let (theirs, ours) = (version(&header), version(&AbiHeader::VALUE));
+        return Err(refused(format!(
+            "it was built with abi_stable {theirs}, this trainer with {ours}; rebuild it with the trainer-sdk of this \
+             trainer"
+        )));
     }
     let header = header.upgrade().map_err(|reason| refused(reason.to_string()))?;
     compare(path, <RootRef as StableAbi>::LAYOUT, header.layout())?;
@@ -90,15 +99,14 @@ fn rust_root(library: &Library, path: &Path) -> Result<RootRef, LoadError> {
     unsafe { header.unchecked_layout::<RootRef>() }.map_err(|reason| refused(format!("{reason:?}")))
 }
 
-/// Refuses unless one layout is a prefix of the other (the plugin newer, or the plugin older).
-fn compare(path: &Path, mine: &'static TypeLayout, theirs: Option<&'static TypeLayout>) -> Result<(), LoadError> {
-    let refused = |reason: String| LoadError::Layout { path: path.into(), reason };
-    let theirs = theirs.ok_or_else(|| refused("it carries no layout".into()))?;
-    let newer = check_layout_compatibility(mine, theirs);
-    if newer.is_err() {
-        check_layout_compatibility(theirs, mine).map_err(|reason| refused(reason.to_string()))?;
-    }
-    Ok(())
+/// The version that a header was written by: abi_stable's major and minor.
+fn version(header: &AbiHeader) -> String {
+    format!("{}.{}", header.abi_major, header.abi_minor)
+}
+
+/// Refuses a library whose table is laid out otherwise.
+fn compare(path: &Path, ours: &'static TypeLayout, theirs: Option<&'static TypeLayout>) -> Result<(), LoadError> {
+    layout::compare(ours, theirs).map_err(|reason| LoadError::Layout { path: path.into(), reason })
 }
 
 /// Finds the factory of a manifest entry and asks for the table of its kind.

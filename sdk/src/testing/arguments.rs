@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)] // what the tags say the values point to
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use super::{
     dense::{Dense, is_float, type_name},
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Dtype,
-    abi::{Value, tag},
+    abi::{Str, Value, tag},
 };
 
 pub(super) struct Arguments<'a> {
@@ -33,13 +33,18 @@ impl<'a> Arguments<'a> {
     }
 
     /// Calls the operator.
-    pub fn run(&self) -> Result<Dense> {
-        (self.operator.run)(self)
+    pub fn run(&self) -> Result<Vec<Dense>> {
+        self.operator.run(self)
     }
 
     /// The value, unless it was left out.
     fn value(&self, place: usize) -> Option<Value> {
         self.values.get(place).copied().filter(|value| value.tag != tag::NONE)
+    }
+
+    /// Whether it was not left out.
+    pub fn is_there(&self, place: usize) -> bool {
+        self.value(place).is_some()
     }
 
     fn refused<T>(&self, place: usize, wanted: &str) -> Result<T> {
@@ -55,6 +60,29 @@ impl<'a> Arguments<'a> {
             // SAFETY: promised by the caller of `new`.
             Some(value) if value.tag == tag::TENSOR => Ok(unsafe { &*(value.data as *const Dense) }),
             _ => self.refused(place, "Tensor"),
+        }
+    }
+
+    /// A tensor; none where it was left out.
+    pub fn optional_tensor(&self, place: usize) -> Result<Option<&'a Dense>> {
+        if self.is_there(place) { self.tensor(place).map(Some) } else { Ok(None) }
+    }
+
+    pub fn tensors(&self, place: usize) -> Result<Vec<&'a Dense>> {
+        match self.value(place) {
+            Some(value) if value.tag == tag::TENSORS && value.len == 0 => Ok(Vec::new()),
+            Some(value) if value.tag == tag::TENSORS => {
+                // SAFETY: promised by the caller of `new`; absent tensors are null.
+                let found = unsafe {
+                    let handles = std::slice::from_raw_parts(value.data as *const *const Dense, value.len as usize);
+                    handles.iter().map(|handle| handle.as_ref())
+                };
+                let present = found
+                    .enumerate()
+                    .map(|(i, found)| found.with_context(|| format!("element {i} of the list is no tensor")));
+                present.collect()
+            }
+            _ => self.refused(place, "list of Tensor"),
         }
     }
 
@@ -74,10 +102,44 @@ impl<'a> Arguments<'a> {
         self.optional_number(place)?.map_or_else(|| self.refused(place, "Scalar"), Ok)
     }
 
+    /// A Scalar as a float.
+    pub fn number_or(&self, place: usize, default: f64) -> Result<f64> {
+        Ok(self.optional_number(place)?.map_or(default, |number| number.as_floats()[0]))
+    }
+
     pub fn int(&self, place: usize) -> Result<i64> {
         match self.value(place) {
             Some(value) if value.tag == tag::INT => Ok(value.data.cast_signed()),
             _ => self.refused(place, "Int"),
+        }
+    }
+
+    pub fn int_or(&self, place: usize, default: i64) -> Result<i64> {
+        if self.is_there(place) { self.int(place) } else { Ok(default) }
+    }
+
+    /// A float; none where it was left out.
+    pub fn optional_float(&self, place: usize) -> Result<Option<f64>> {
+        match self.value(place) {
+            None => Ok(None),
+            Some(value) if value.tag == tag::FLOAT => Ok(Some(f64::from_bits(value.data))),
+            Some(value) if value.tag == tag::INT => Ok(Some(value.data.cast_signed() as f64)),
+            _ => self.refused(place, "Float"),
+        }
+    }
+
+    pub fn float_or(&self, place: usize, default: f64) -> Result<f64> {
+        Ok(self.optional_float(place)?.unwrap_or(default))
+    }
+
+    pub fn text(&self, place: usize) -> Result<&'a str> {
+        match self.value(place) {
+            Some(value) if value.tag == tag::TEXT => {
+                // SAFETY: promised by the caller of `new`.
+                let bytes = unsafe { Str { ptr: value.data as *const u8, len: value.len as usize }.as_bytes() };
+                Ok(std::str::from_utf8(bytes)?)
+            }
+            _ => self.refused(place, "text"),
         }
     }
 
@@ -96,8 +158,12 @@ impl<'a> Arguments<'a> {
 
     /// A bool, false where it was left out.
     pub fn flag(&self, place: usize) -> Result<bool> {
+        self.flag_or(place, false)
+    }
+
+    pub fn flag_or(&self, place: usize, default: bool) -> Result<bool> {
         match self.value(place) {
-            None => Ok(false),
+            None => Ok(default),
             Some(value) if value.tag == tag::BOOL => Ok(value.data != 0),
             _ => self.refused(place, "Bool"),
         }
@@ -114,6 +180,19 @@ impl<'a> Arguments<'a> {
             Some(value) if value.tag == tag::DTYPE => known_type(Dtype(value.data as i32)).map(Some),
             _ => self.refused(place, "element type"),
         }
+    }
+
+    /// The element type of a new tensor, if one is asked for. Its device comes two places later in every schema and can
+    /// only be the CPU.
+    pub fn new_type(&self, place: usize) -> Result<Option<Dtype>> {
+        match self.value(place + 2) {
+            None => {}
+            Some(value) if value.tag == tag::DEVICE => {
+                ensure!(value.data >> 32 == 0, "the testing kit has tensors on the CPU only");
+            }
+            _ => return self.refused(place + 2, "device"),
+        }
+        self.optional_dtype(place)
     }
 }
 

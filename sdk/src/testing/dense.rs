@@ -37,6 +37,16 @@ impl Dense {
         Self { dtype, size, data: Data::Ints(values), number: false }
     }
 
+    /// `size` times the one element of `value`, converted.
+    pub fn filled(dtype: Dtype, size: Vec<i64>, value: &Self) -> Self {
+        let count = size.iter().product::<i64>() as usize;
+        value.to(dtype).picked(vec![0; count], size)
+    }
+
+    pub fn numel(&self) -> usize {
+        self.size.iter().product::<i64>() as usize
+    }
+
     /// The same elements under another size of as many.
     pub fn sized(&self, size: Vec<i64>) -> Self {
         Self { size, ..self.clone() }

@@ -42,16 +42,12 @@
 mod arguments;
 mod bench;
 mod dense;
-mod elementwise;
 mod fields;
-mod indexing;
 mod model;
 mod operators;
-mod reduction;
 mod registered;
 mod run;
 mod samples;
-mod shape;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -60,7 +56,7 @@ pub use bench::LossBench;
 pub use model::ModelBench;
 pub use registered::{Registered, component};
 pub use run::SimulatedRun;
-pub use samples::{AugmentBench, picture};
+pub use samples::{AugmentBench, picture, sample};
 pub use table::call;
 
 use crate::{Dtype, Tensor};

@@ -20,10 +20,18 @@ pub fn picture(size: Size) -> Sample {
     };
     let pixels = (0..size.height).flat_map(|y| (0..size.width).flat_map(move |x| pixel(x, y))).collect();
     let image = Image::rgb(size, pixels).unwrap_or_else(|reason| panic!("cannot make this picture: {reason:#}"));
-    let mut sample = Sample::new(Arc::new(image), size);
-    sample.path = Arc::from(Path::new("picture.png"));
+    let mut sample = sample(image);
     let (width, height) = (size.width as f32, size.height as f32);
     sample.objects = vec![Object::new(0, Bbox::new(width / 4.0, height / 4.0, width * 3.0 / 4.0, height * 3.0 / 4.0))];
+    sample
+}
+
+/// A sample of these pixels, without objects.
+#[must_use]
+pub fn sample(image: Image) -> Sample {
+    let size = image.size();
+    let mut sample = Sample::new(Arc::new(image), size);
+    sample.path = Arc::from(Path::new("picture.png"));
     sample
 }
 

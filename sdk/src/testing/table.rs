@@ -58,7 +58,7 @@ unsafe extern "C" fn find(name: Str, overload: Str) -> *const () {
     // SAFETY: the texts live for the call.
     let wanted = unsafe { format!("{}.{}", name.to_text(), overload.to_text()) };
     let found = OPERATORS.iter().find(|operator| operator.name == wanted.trim_end_matches('.'));
-    found.map_or(std::ptr::null(), |operator| std::ptr::from_ref(operator).cast())
+    found.map_or(std::ptr::null(), |&operator| std::ptr::from_ref(operator).cast())
 }
 
 unsafe extern "C" fn call_operator(
@@ -76,13 +76,13 @@ unsafe extern "C" fn call_operator(
             let values = if num_arguments == 0 { &[] } else { std::slice::from_raw_parts(arguments, num_arguments) };
             Arguments::new(&*operator.cast::<Operator>(), values)?
         };
-        let result = arguments.run()?;
-        // SAFETY: results and count are the caller's to be written.
+        let found = arguments.run()?;
+        // SAFETY: as many results as fit and their count are the caller's to be written.
         unsafe {
-            if capacity > 0 {
-                *results = Value { tag: tag::TENSOR, len: 0, data: into_raw(result) as u64 };
+            *num_results = found.len();
+            for (place, result) in found.into_iter().take(capacity).enumerate() {
+                *results.add(place) = Value { tag: tag::TENSOR, len: 0, data: into_raw(result) as u64 };
             }
-            *num_results = 1;
         }
         Ok(())
     })
@@ -150,25 +150,36 @@ fn written(dense: &Dense) -> Vec<u8> {
 }
 
 /// As [`Tensor::call`], but by the kit's operators even where the trainer's tensors are in place: they are copied into
-/// the kit and the result back, without gradients. The trainer's own tests compare the two in this way.
+/// the kit and the results back, without gradients. The trainer's own tests compare the two in this way.
 ///
 /// # Errors
 /// As [`Tensor::call`].
-pub fn call(name: &str, arguments: &[Arg]) -> Result<Tensor> {
+pub fn call(name: &str, arguments: &[Arg]) -> Result<Vec<Tensor>> {
     let operator = OPERATORS.iter().find(|operator| operator.name == name);
     let operator = operator.with_context(|| format!("the testing kit has no operator {name}"))?;
-    let copy = |argument: &Arg| match argument {
-        Arg::Tensor(tensor) => read(tensor.dtype(), &tensor.size(), &tensor.to_bytes()?).map(Some),
-        _ => Ok(None),
+    let copies = arguments.iter().map(copied).collect::<Result<Vec<_>>>()?;
+    let handles: Vec<Vec<*const Dense>> =
+        copies.iter().map(|list| list.iter().map(std::ptr::from_ref).collect()).collect();
+    let mut lists = Vec::new();
+    let value = |(argument, handles): (&Arg, &Vec<*const Dense>)| match argument {
+        Arg::Tensor(_) => Value { tag: tag::TENSOR, len: 0, data: handles[0] as u64 },
+        Arg::Tensors(_) => Value { tag: tag::TENSORS, len: handles.len() as u32, data: handles.as_ptr() as u64 },
+        _ => argument.value(&mut lists),
     };
-    let copies = arguments.iter().map(copy).collect::<Result<Vec<_>>>()?;
-    let value = |(argument, copy): (&Arg, &Option<Dense>)| match copy {
-        Some(dense) => Value { tag: tag::TENSOR, len: 0, data: std::ptr::from_ref(dense) as u64 },
-        None => argument.value(),
+    let values: Vec<Value> = arguments.iter().zip(&handles).map(value).collect();
+    // SAFETY: copies, their handles and the arguments live until the results are there.
+    let results = unsafe { Arguments::new(operator, &values) }.and_then(|arguments| arguments.run());
+    let results = results.with_context(|| name.to_owned())?;
+    results.iter().map(|result| Tensor::from_bytes(result.dtype, &written(result), &result.size)).collect()
+}
+
+/// The tensors of an argument, copied into the kit.
+fn copied(argument: &Arg) -> Result<Vec<Dense>> {
+    let tensors = match argument {
+        Arg::Tensor(tensor) => std::slice::from_ref(tensor),
+        Arg::Tensors(list) => list,
+        Arg::OptionalTensors(_) => bail!("no operator of the testing kit takes a list of optional tensors"),
+        _ => &[],
     };
-    let values: Vec<Value> = arguments.iter().zip(&copies).map(value).collect();
-    // SAFETY: copies and arguments live until the result is there.
-    let result = unsafe { Arguments::new(operator, &values) }.and_then(|arguments| arguments.run());
-    let result = result.with_context(|| name.to_owned())?;
-    Tensor::from_bytes(result.dtype, &written(&result), &result.size)
+    tensors.iter().map(|tensor| read(tensor.dtype(), &tensor.size(), &tensor.to_bytes()?)).collect()
 }

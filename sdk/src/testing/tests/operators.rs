@@ -162,5 +162,5 @@ fn errors_read_like_those_of_libtorch() {
     refused(one("aten::add.Tensor", &[Arg::Tensor(&x)]), "argument other is missing");
     refused(one("aten::add.Tensor", &[Arg::Tensor(&x), Arg::Int(1)]), "argument other must be a Tensor, not Int");
     refused(one("aten::neg", &[Arg::Tensor(&x), Arg::None]), "takes 1 arguments, not 2");
-    refused(one("aten::logsumexp", &[Arg::Tensor(&x), Arg::Ints(&[0])]), "there is no operator aten::logsumexp");
+    refused(one("aten::trace", &[Arg::Tensor(&x)]), "there is no operator aten::trace");
 }

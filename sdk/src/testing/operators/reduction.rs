@@ -1,23 +1,44 @@
-//! Operators over dimensions: sums, means, extremes, softmax.
+//! Operators over dimensions: sums, products, means, extremes, softmax.
 
 use anyhow::{Result, bail, ensure};
 
-use super::{
-    dense::{Dense, indices, is_float, offset, type_name},
-    elementwise::or_nan,
+use super::{Operator, elementwise::or_nan, one};
+use crate::{
+    Dtype,
+    testing::dense::{Dense, indices, is_float, offset, type_name},
 };
-use crate::Dtype;
+
+const ALL: &[&str] = &["self", "dtype?"];
+const DIMS: &[&str] = &["self", "dim", "keepdim?", "dtype?"];
+const DIM: &[&str] = &["self", "dim", "dtype?"];
+const EXTREME: &[&str] = &["self", "dim?", "keepdim?"];
+
+pub(super) const OPERATORS: &[Operator] = &[
+    one("aten::sum", ALL, |a| sum(a.tensor(0)?, &[], false, a.optional_dtype(1)?)),
+    one("aten::sum.dim_IntList", DIMS, |a| sum(a.tensor(0)?, a.ints(1)?, a.flag(2)?, a.optional_dtype(3)?)),
+    one("aten::prod", ALL, |a| prod(a.tensor(0)?, &[], false, a.optional_dtype(1)?)),
+    one("aten::prod.dim_int", DIMS, |a| prod(a.tensor(0)?, &[a.int(1)?], a.flag(2)?, a.optional_dtype(3)?)),
+    one("aten::mean", ALL, |a| mean(a.tensor(0)?, &[], false, a.optional_dtype(1)?)),
+    one("aten::mean.dim", DIMS, |a| mean(a.tensor(0)?, a.ints(1)?, a.flag(2)?, a.optional_dtype(3)?)),
+    one("aten::cumsum", DIM, |a| cumsum(a.tensor(0)?, a.int(1)?, a.optional_dtype(2)?)),
+    one("aten::amax", EXTREME, |a| extreme("amax", (a.tensor(0)?, a.ints(1)?, a.flag(2)?), f64::max, i64::max)),
+    one("aten::amin", EXTREME, |a| extreme("amin", (a.tensor(0)?, a.ints(1)?, a.flag(2)?), f64::min, i64::min)),
+    one("aten::softmax.int", DIM, |a| softmax("softmax", (a.tensor(0)?, a.int(1)?), a.optional_dtype(2)?, f64::exp)),
+    one("aten::log_softmax.int", DIM, |a| {
+        softmax("log_softmax", (a.tensor(0)?, a.int(1)?), a.optional_dtype(2)?, |x| x)
+    }),
+];
 
 /// How the elements of a tensor fall into groups, each of which is reduced to one.
-struct Groups {
+pub(super) struct Groups {
     /// The size of the result.
-    size: Vec<i64>,
+    pub size: Vec<i64>,
     /// For each group, the places of its elements.
-    members: Vec<Vec<usize>>,
+    pub members: Vec<Vec<usize>>,
 }
 
 /// Groups over `dims`; an empty list means all dimensions.
-fn groups(x: &Dense, dims: &[i64], keepdim: bool) -> Result<Groups> {
+pub(super) fn groups(x: &Dense, dims: &[i64], keepdim: bool) -> Result<Groups> {
     let mut reduced = vec![dims.is_empty(); x.size.len().max(1)];
     for &dim in dims {
         let dim = x.dim(dim)?;
@@ -36,25 +57,61 @@ fn groups(x: &Dense, dims: &[i64], keepdim: bool) -> Result<Groups> {
 }
 
 impl Groups {
-    fn fold<T: Copy>(&self, values: &[T], f: impl Fn(&mut dyn Iterator<Item = T>) -> T) -> Vec<T> {
+    pub fn fold<T: Copy, U>(&self, values: &[T], f: impl Fn(&mut dyn Iterator<Item = T>) -> U) -> Vec<U> {
         self.members.iter().map(|group| f(&mut group.iter().map(|&at| values[at]))).collect()
     }
 }
 
-/// Sums; integers and bools give an int64.
-pub(super) fn sum(x: &Dense, dims: &[i64], keepdim: bool, dtype: Option<Dtype>) -> Result<Dense> {
+/// Sums or products; integers and bools give an int64.
+fn total(
+    x: &Dense,
+    (dims, keepdim): (&[i64], bool),
+    dtype: Option<Dtype>,
+    (start, floats, ints): (i64, fn(f64, f64) -> f64, fn(i64, i64) -> i64),
+) -> Result<Dense> {
     let x = x.to(dtype.unwrap_or(if is_float(x.dtype) { x.dtype } else { Dtype::I64 }));
     let groups = groups(&x, dims, keepdim)?;
     Ok(if is_float(x.dtype) {
-        let sums = groups.fold(&x.as_floats(), |values| values.fold(0.0, |a, b| a + b));
-        Dense::floats(x.dtype, groups.size, sums)
+        let totals = groups.fold(&x.as_floats(), |values| values.fold(start as f64, floats));
+        Dense::floats(x.dtype, groups.size, totals)
     } else {
-        let sums = groups.fold(&x.as_ints(), |values| values.fold(0, i64::wrapping_add));
-        Dense::ints(x.dtype, groups.size, sums)
+        let totals = groups.fold(&x.as_ints(), |values| values.fold(start, ints));
+        Dense::ints(x.dtype, groups.size, totals)
     })
 }
 
-pub(super) fn mean(x: &Dense, dims: &[i64], keepdim: bool, dtype: Option<Dtype>) -> Result<Dense> {
+fn sum(x: &Dense, dims: &[i64], keepdim: bool, dtype: Option<Dtype>) -> Result<Dense> {
+    total(x, (dims, keepdim), dtype, (0, |a, b| a + b, i64::wrapping_add))
+}
+
+fn prod(x: &Dense, dims: &[i64], keepdim: bool, dtype: Option<Dtype>) -> Result<Dense> {
+    total(x, (dims, keepdim), dtype, (1, |a, b| a * b, i64::wrapping_mul))
+}
+
+/// Sums along `dim` up to each element.
+fn cumsum(x: &Dense, dim: i64, dtype: Option<Dtype>) -> Result<Dense> {
+    fn running<T: Copy>(groups: &Groups, values: &mut [T], add: fn(T, T) -> T) {
+        for group in &groups.members {
+            group.windows(2).for_each(|pair| values[pair[1]] = add(values[pair[0]], values[pair[1]]));
+        }
+    }
+    let x = x.to(dtype.unwrap_or(if is_float(x.dtype) { x.dtype } else { Dtype::I64 }));
+    let (groups, size) = (groups(&x, &[dim], true)?, x.size.clone());
+    let (mut floats, mut ints) = (x.as_floats().into_owned(), x.as_ints().into_owned());
+    running(&groups, &mut floats, |a, b| a + b);
+    running(&groups, &mut ints, i64::wrapping_add);
+    Ok(if is_float(x.dtype) { Dense::floats(x.dtype, size, floats) } else { Dense::ints(x.dtype, size, ints) })
+}
+
+/// All truths combined by `f`, from `start` on; bool.
+pub(super) fn truth(x: &Dense, dims: &[i64], keepdim: bool, start: i64, f: fn(i64, i64) -> i64) -> Result<Dense> {
+    let x = x.to(Dtype::BOOL);
+    let groups = groups(&x, dims, keepdim)?;
+    let truths = groups.fold(&x.as_ints(), |values| values.fold(start, f));
+    Ok(Dense::ints(Dtype::BOOL, groups.size, truths))
+}
+
+fn mean(x: &Dense, dims: &[i64], keepdim: bool, dtype: Option<Dtype>) -> Result<Dense> {
     match dtype {
         Some(dtype) => ensure!(
             is_float(dtype),
@@ -75,7 +132,7 @@ pub(super) fn mean(x: &Dense, dims: &[i64], keepdim: bool, dtype: Option<Dtype>)
 }
 
 /// Largest or smallest elements; not-a-number wins.
-pub(super) fn extreme(
+fn extreme(
     name: &str,
     (x, dims, keepdim): (&Dense, &[i64], bool),
     floats: fn(f64, f64) -> f64,
