@@ -69,7 +69,7 @@ fn evaluate_on(
     let detection = Registry::built_in().loss("detection", "{}")?;
     let chain = std::iter::once(detection).chain(links).enumerate().map(|(i, link)| (format!("link{i}"), link));
     let gains: BTreeMap<String, f64> = gains.iter().map(|&(name, gain)| (name.to_owned(), gain)).collect();
-    let at = LossPoint { epoch: 3, epochs: 10, step: 7, size: (64, 64), image_ids: &[11, 12] };
+    let at = LossPoint { epoch: 3, epochs: 10, step: 7, size: (64, 64), image_ids: &[11, 12], is_training: true };
     LossChain::new(chain.collect(), gains, LossParameters::new(Kind::Double, Device::Cpu, true))
         .evaluate(raw, anchors, objects, at)
 }
@@ -128,7 +128,7 @@ fn only_scores_of_the_same_shape_replace_targets() {
 fn links_see_the_run_s_place() {
     let sees = targets(|targets, cx| {
         assert_eq!((cx.epoch, cx.epochs, cx.step, cx.height, cx.width, cx.num_classes), (3, 10, 7, 64, 64, 3));
-        assert_eq!(cx.image_ids, [11, 12]);
+        assert_eq!((cx.image_ids, cx.is_training), (&[11, 12][..], true));
         let weights = from_sdk(&targets.weights()?);
         let scores = from_sdk(&targets.scores()?).sum_dim_intlist(&[-1i64][..], false, Kind::Double);
         assert!(weights.equal(&scores) && weights.double_value(&[0, 0]) >= 0.0);
@@ -230,7 +230,7 @@ fn a_loss_s_parameter_is_trained_averaged_and_followed() {
     };
     let (mut trained, mut validated) = (chain(true), chain(false));
     let (raw, anchors, objects) = inputs();
-    let at = LossPoint { epoch: 0, epochs: 1, step: 0, size: (64, 64), image_ids: &[0, 1] };
+    let at = LossPoint { epoch: 0, epochs: 1, step: 0, size: (64, 64), image_ids: &[0, 1], is_training: true };
     let values = trained.evaluate(&raw, &anchors, &objects, at).unwrap();
     let plain = evaluate(vec![], &[]).unwrap();
     assert!((values.terms[1].1.double_value(&[]) - 2.0 * plain.terms[1].1.double_value(&[])).abs() < 1e-12);

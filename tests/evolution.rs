@@ -182,8 +182,8 @@ fn what_does_not_fit_is_refused_with_both_sides() {
         refusal("changed_struct"),
         format!(
             "plugin FILE does not fit this trainer's plugin ABI {ours}: in LossTable.targets (LossContext), size in \
-             bytes: 80 in this trainer, 88 in the plugin; number of fields: 10 in this trainer, 11 in the plugin; \
-             field: `image_ids` in this trainer, `added` in the plugin"
+             bytes: 88 in this trainer, 96 in the plugin; number of fields: 11 in this trainer, 12 in the plugin; \
+             field: `is_training` in this trainer, `added` in the plugin"
         )
     );
     assert_eq!(

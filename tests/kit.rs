@@ -115,7 +115,8 @@ fn arguments_are_those_of_libtorchs_schemas() {
     for operator in testing::operators() {
         for count in (0..8).chain([99]) {
             let arguments = vec![Arg::None; count];
-            let kit = format!("{:#}", testing::call(operator, &arguments).unwrap_err());
+            let Err(kit) = testing::call(operator, &arguments) else { continue };
+            let kit = format!("{kit:#}");
             if kit.ends_with("is missing") || kit.contains(": takes ") {
                 assert_eq!(kit, format!("{:#}", Tensor::call(operator, &arguments).unwrap_err()));
             }

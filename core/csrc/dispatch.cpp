@@ -7,6 +7,9 @@
 #include <ATen/core/ivalue.h>
 
 #include <cstring>
+#include <map>
+#include <mutex>
+#include <tuple>
 
 namespace {
 
@@ -113,13 +116,24 @@ struct Results {
 
 }  // namespace
 
+struct ByName {
+    bool operator()(const c10::OperatorName& a, const c10::OperatorName& b) const {
+        return std::tie(a.name, a.overload_name) < std::tie(b.name, b.overload_name);
+    }
+};
+
 extern "C" {
 
 const void* trainer_operator_find(Str name, Str overload) {
     try {
         auto text = [](Str s) { return std::string(reinterpret_cast<const char*>(s.ptr), s.len); };
         auto op = c10::Dispatcher::singleton().findSchema({text(name), text(overload)});
-        return op ? new c10::OperatorHandle(*op) : nullptr;  // lives for the process: callers keep the address
+        if (!op) return nullptr;
+        // One handle for each operator, for the life of the process: callers keep the address.
+        static std::mutex mutex;
+        static auto& known = *new std::map<c10::OperatorName, c10::OperatorHandle, ByName>();
+        std::lock_guard<std::mutex> lock(mutex);
+        return &known.emplace(op->operator_name(), *op).first->second;
     } catch (const std::exception&) {
         return nullptr;
     }

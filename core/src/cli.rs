@@ -35,7 +35,7 @@ Keys are those that YOLO users know, as `key=value` or `--key value`; options of
   trainer data=data.yaml model=yolo12n imgsz=640 epochs=100 batch=16
   trainer data=data.yaml --plugin my_loss.so my_loss.option=0.1
   trainer val weights=runs/train/train/weights/best.safetensors data=data.yaml
-  trainer export weights=best.safetensors format=npz --plugin npz.so
+  trainer export weights=best.safetensors format=FORMAT --plugin my_exporter.so
   trainer info model=yolo12n
 
 Exit codes: 0 done, 1 a mistake in what was asked for, 2 a plugin was refused or failed, 4 an internal error.";
@@ -50,7 +50,7 @@ enum Verb {
     Export(RunArgs),
     /// Show a model's size: parameters, operations, layers
     Info(RunArgs),
-    /// List, inspect, check, write and trust plugins
+    /// List and trust plugins
     #[command(subcommand)]
     Plugin(plugin::Verb),
     /// Make the demo data and say where it is

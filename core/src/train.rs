@@ -88,7 +88,8 @@ fn train_epoch(run: &mut Run) -> Result<Vec<(String, f64)>> {
         let anchors = Anchors::new(height, width, run.network.kind(), run.network.device());
 
         let predictions = run.network.forward_train(&batch.images)?;
-        let at = LossPoint { size: (height, width), image_ids: &batch.image_ids, ..point(&run.progress) };
+        let (size, image_ids) = ((height, width), batch.image_ids.as_slice());
+        let at = LossPoint { size, image_ids, is_training: true, ..point(&run.progress) };
         let loss = run.loss.evaluate(&predictions, &anchors, &batch.objects, at)?;
         let losses = loss.values()?;
         run.adopt_loss_parameters();

@@ -216,6 +216,7 @@ struct trainer_loss_context {
     uint32_t width;                       /* of the network input, in pixels */
     uint32_t num_classes;                 /* C */
     uint32_t num_images;                  /* B, the length of image_ids */
+    uint32_t is_training;                 /* 1 while the network learns from the batch, 0 in validation: move no state */
     const uint64_t *image_ids;            /* places of the batch's images in the data set */
     struct trainer_fields predictions;    /* read only */
     struct trainer_parameters parameters; /* the instance's own */

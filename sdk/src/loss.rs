@@ -79,6 +79,8 @@ pub struct LossContext<'a> {
     pub num_classes: usize,
     /// The image ids of the batch (their index in the data set), B of them.
     pub image_ids: &'a [u64],
+    /// Whether the network learns from this batch; in validation a loss moves none of its state.
+    pub is_training: bool,
     /// What the network predicted, for losses whose targets depend on it.
     pub predictions: Predictions<'a>,
     /// This loss's trainable parameters; see [`parameter`](Self::parameter).

@@ -55,7 +55,7 @@ def newer(copy):
     edit(copy, plugin, "Self { factor: 0.5 }", "Self { factor: 0.5, added: true }")
     edit(copy, plugin, "        ensure!(state.len() == 8", "        ensure!(state != b\"busy\", \"busy, try again\");\n        ensure!(state.len() == 8")
     loader = "core/loader/src/open.rs"
-    edit(copy, loader, "\"loss\" => Kind::Loss(table(guest, factory)?),", "\"loss\" => Kind::Loss(newest_loss(guest, factory)?),")
+    edit(copy, loader, "\"loss\" => Kind::Loss(table(guest, factory, is_plain)?),", "\"loss\" => Kind::Loss(newest_loss(guest, factory)?),")
     file = copy / loader
     file.write_text(file.read_text() + (HERE / "newer_host.rs").read_text().replace("//! ", "// "))
 

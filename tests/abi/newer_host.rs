@@ -9,7 +9,7 @@ fn newest_loss(
     let Extension { layout, table: found } = unsafe { (factory.table)(Str::new(trainer_abi::LOSS_2)) };
     if found.is_null() {
         eprintln!("{}: {}", guest.component, trainer_abi::LOSS);
-        return table(guest, factory);
+        return table(guest, factory, false);
     }
     compare(&guest.file, <trainer_abi::LossTable2 as StableAbi>::LAYOUT, layout)?;
     eprintln!("{}: {}", guest.component, trainer_abi::LOSS_2);

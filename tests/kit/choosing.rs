@@ -1,7 +1,7 @@
 //! Operators that choose elements by a mask or an index, or put them there.
 
 use trainer_sdk::{
-    Arg::{self, Bool, Float, Int, Ints},
+    Arg::{self, Bool, Float, Int},
     Dtype, testing,
 };
 

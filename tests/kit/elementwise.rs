@@ -2,7 +2,7 @@
 
 use trainer_sdk::{
     Arg::{self, Bool, Float, Int, Ints},
-    Dtype, testing,
+    testing,
 };
 
 use super::{Compared, TYPES, numbers};

@@ -5,7 +5,9 @@
 use std::ptr;
 
 use tracing::{Level, event, level_filters::LevelFilter};
-use trainer_abi::{Host, LOG, LogTable, Str, TENSOR};
+use trainer_abi::{Host, LOG, LogTable, OPTIONS, Str, TENSOR};
+
+use crate::option_table::OPTION_TABLE;
 
 pub(crate) static HOST: Host = Host { table };
 
@@ -15,6 +17,7 @@ unsafe extern "C" fn table(id: Str) -> *const () {
     match &*unsafe { id.to_text() } {
         TENSOR => trainer_sdk::export::installed_tensors().map_or(ptr::null(), |table| ptr::from_ref(table).cast()),
         LOG => ptr::from_ref(&LOG_TABLE).cast(),
+        OPTIONS => ptr::from_ref(&OPTION_TABLE).cast(),
         _ => ptr::null(),
     }
 }

@@ -21,12 +21,10 @@ mod machine;
 mod manifest;
 mod no_tensors;
 mod open;
-#[cfg_attr(not(test), expect(dead_code, reason = "host.rs will hand the table out"))]
 mod option_table;
 mod options;
 mod permissions;
 mod pipeline;
-#[cfg_attr(not(test), expect(dead_code, reason = "open.rs will look for plain roots"))]
 mod plain;
 mod policy;
 mod probe;

@@ -20,6 +20,7 @@ use crate::{
     host::HOST,
     kinds::{Kind, LoadedFactory},
     layout,
+    plain::{empty_entry, plain_root},
 };
 
 /// glibc's flag for "never unload": code and static data of a plugin must outlive everything made from it.
@@ -50,7 +51,7 @@ pub(crate) fn open(file: &Path, loaded: &Path, manifest: &Manifest) -> Result<Ve
                 file: file.into(),
                 loaded: loaded.into(),
             };
-            component(Box::leak(Box::new(guest)), factories, entry)
+            component(Box::leak(Box::new(guest)), factories, entry, root.is_plain)
         })
         .collect()
 }
@@ -59,6 +60,8 @@ pub(crate) fn open(file: &Path, loaded: &Path, manifest: &Manifest) -> Result<Ve
 struct Root {
     factories: unsafe extern "C" fn(*mut usize) -> *const Factory,
     init: unsafe extern "C" fn(*const Host, Sink) -> Status,
+    /// Whether it carries no layouts, being written in another language than Rust.
+    is_plain: bool,
 }
 
 impl Root {
@@ -67,9 +70,16 @@ impl Root {
         // SAFETY: running a plugin's initialisers is what the user asked for; its manifest was read before.
         let library = unsafe { Library::open(Some(loaded), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) };
         let library = library.map_err(|error| refused(words_of(&error, loaded)))?;
-        let root = rust_root(&library, file)?;
+        let root = match plain_root(&library, file) {
+            Some(root) => root.map(|root| Self { factories: root.factories, init: root.init, is_plain: true }),
+            None => rust_root(&library, file).map(|root| Self {
+                factories: root.factories(),
+                init: root.init(),
+                is_plain: false,
+            }),
+        };
         std::mem::forget(library);
-        Ok(Self { factories: root.factories(), init: root.init() })
+        root
     }
 }
 
@@ -114,6 +124,7 @@ fn component(
     guest: &'static Guest,
     factories: &[Factory],
     entry: &ComponentEntry,
+    is_plain: bool,
 ) -> Result<LoadedComponent, LoadError> {
     let refused = |reason: String| LoadError::Layout { path: guest.file.clone(), reason };
     let named = |factory: &&Factory| {
@@ -125,10 +136,10 @@ fn component(
         .find(named)
         .ok_or_else(|| refused(format!("{} {} stands in the manifest only", entry.kind, entry.name)))?;
     let kind = match entry.kind.as_str() {
-        "augmentation" => Kind::Augmentation(table(guest, factory)?),
-        "scheduler" => Kind::Scheduler(table(guest, factory)?),
-        "loss" => Kind::Loss(table(guest, factory)?),
-        "exporter" => Kind::Exporter(table(guest, factory)?),
+        "augmentation" => Kind::Augmentation(table(guest, factory, is_plain)?),
+        "scheduler" => Kind::Scheduler(table(guest, factory, is_plain)?),
+        "loss" => Kind::Loss(table(guest, factory, is_plain)?),
+        "exporter" => Kind::Exporter(table(guest, factory, is_plain)?),
         kind => {
             return Err(refused(format!(
                 "this trainer has no socket for {kind} ({}); there are augmentation, scheduler, loss and exporter",
@@ -145,7 +156,7 @@ fn component(
 }
 
 /// The component's table of the id that belongs to `T`, after its layout was compared.
-fn table<T: Table>(guest: &'static Guest, factory: &Factory) -> Result<guest::Factory<T>, LoadError> {
+fn table<T: Table>(guest: &'static Guest, factory: &Factory, is_plain: bool) -> Result<guest::Factory<T>, LoadError> {
     // SAFETY: the id lives for the call.
     let Extension { layout, table } = unsafe { (factory.table)(Str::new(T::ID)) };
     if table.is_null() {
@@ -153,7 +164,13 @@ fn table<T: Table>(guest: &'static Guest, factory: &Factory) -> Result<guest::Fa
             format!("{} offers no table {}, which is the newest that this trainer knows", guest.component, T::ID);
         return Err(LoadError::Layout { path: guest.file.clone(), reason });
     }
-    if layout.is_some() {
+    if is_plain {
+        // SAFETY: the id names the table's type.
+        if let Some(name) = unsafe { empty_entry::<T>(table) } {
+            let reason = format!("the table {} of {} has no function `{name}`", T::ID, guest.component);
+            return Err(LoadError::Layout { path: guest.file.clone(), reason });
+        }
+    } else {
         compare(&guest.file, T::LAYOUT, layout)?;
     }
     // SAFETY: the id names the table's type and the layouts agree (C has none: there the header vouches for them); it

@@ -46,6 +46,8 @@ pub struct LossPoint<'a> {
     pub size: (i64, i64),
     /// The images' ids.
     pub image_ids: &'a [u64],
+    /// Whether the network learns from the batch.
+    pub is_training: bool,
 }
 
 impl<'a> LossPoint<'a> {
@@ -59,6 +61,7 @@ impl<'a> LossPoint<'a> {
             width: self.size.1 as usize,
             num_classes: num_classes as usize,
             image_ids: self.image_ids,
+            is_training: self.is_training,
             predictions,
             parameters,
         }

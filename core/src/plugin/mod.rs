@@ -1,8 +1,8 @@
 //! `trainer plugin`: what authors and users of plugins do with their files.
 
-mod check;
 mod list;
-mod new;
+mod status;
+mod table;
 mod trust;
 
 use std::process::ExitCode;
@@ -14,13 +14,7 @@ use clap::Subcommand;
 #[derive(Subcommand)]
 pub enum Verb {
     /// List the plugins that can be found and the built-in components; runs no code of any plugin
-    List(list::ListArgs),
-    /// Show what a plugin or a component is: manifest, trust, options
-    Info(list::InfoArgs),
-    /// Run the conformance checks on a plugin, each in a process of its own
-    Check(check::Args),
-    /// Write a new plugin project
-    New(new::Args),
+    List(list::Args),
     /// Trust a plugin's file as it is now, or take that back
     Trust(trust::Args),
 }
@@ -32,9 +26,6 @@ pub enum Verb {
 pub fn run(verb: &Verb) -> Result<ExitCode> {
     match verb {
         Verb::List(args) => list::list(args),
-        Verb::Info(args) => list::info(args),
-        Verb::Check(args) => check::check(args),
-        Verb::New(args) => new::new(args),
         Verb::Trust(args) => trust::trust(args),
     }
     .map(ExitCode::from)

@@ -12,8 +12,8 @@ struct TensorList {}
 
 // ANCHOR: exporter
 impl Exporter for TensorList {
-    fn formats(&self) -> Vec<Format> {
-        vec![Format::new("tensors", "txt", "name and size of each tensor")] // users write format=tensors
+    fn formats(&self) -> Result<Vec<Format>> {
+        Ok(vec![Format::new("tensors", "txt", "name and size of each tensor")]) // users write format=tensors
     }
 
     fn export(&mut self, model: &Model, out: &Path, _cx: &ExportContext) -> Result<Vec<Artifact>> {

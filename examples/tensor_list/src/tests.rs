@@ -21,6 +21,6 @@ fn each_tensor_has_a_line() {
 
 #[test]
 fn the_format_is_called_tensors() {
-    let formats = testing::component("exporter", "tensor_list").make_exporter("{}").unwrap().formats();
+    let formats = testing::component("exporter", "tensor_list").make_exporter("{}").unwrap().formats().unwrap();
     assert_eq!((formats[0].name.as_str(), formats[0].extension.as_str()), ("tensors", "txt"));
 }

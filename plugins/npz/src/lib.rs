@@ -41,8 +41,8 @@ impl Npz {
 }
 
 impl Exporter for Npz {
-    fn formats(&self) -> Vec<Format> {
-        vec![Format::new("npz", "npz", "a NumPy archive of all tensors and metadata.json")]
+    fn formats(&self) -> Result<Vec<Format>> {
+        Ok(vec![Format::new("npz", "npz", "a NumPy archive of all tensors and metadata.json")])
     }
 
     fn export(&mut self, model: &Model, out: &Path, _cx: &ExportContext) -> Result<Vec<Artifact>> {

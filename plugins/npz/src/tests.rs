@@ -116,7 +116,7 @@ fn a_failure_names_the_tensor_and_leaves_what_was_there() {
 fn it_has_one_format_and_two_options() {
     let component = testing::component("exporter", "npz");
     assert_eq!(component.options_default(), serde_json::json!({"compress": false, "half": false}));
-    let formats = component.make_exporter("{}").unwrap().formats();
+    let formats = component.make_exporter("{}").unwrap().formats().unwrap();
     assert_eq!((formats[0].name.as_str(), formats[0].extension.as_str(), formats.len()), ("npz", "npz", 1));
     assert!(component.make_exporter(r#"{"level": 9}"#).is_err());
     assert!(component.make_exporter(r#"{"half": "yes"}"#).is_err());

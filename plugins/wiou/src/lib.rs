@@ -51,14 +51,13 @@ impl WiseIou {
 }
 
 impl Loss for WiseIou {
-    fn terms(&mut self, terms: &mut Terms, preds: &Predictions, targets: &Targets, _cx: &LossContext) -> Result<()> {
+    fn terms(&mut self, terms: &mut Terms, preds: &Predictions, targets: &Targets, cx: &LossContext) -> Result<()> {
         let boxes = preds.boxes()?;
         let Overlap { loss: distance, attention } = Overlap::new(&boxes, &targets.boxes()?)?;
         let mut loss = distance.mul(&attention)?;
         if self.version > 1 {
             let distance = distance.detach()?;
-            let is_training = boxes.requires_grad(); // validation must not move the mean
-            let momentum = if is_training { self.momentum } else { 0.0 };
+            let momentum = if cx.is_training { self.momentum } else { 0.0 };
             let mean = self.mean.follow(&distance, &targets.foreground()?, momentum)?;
             loss = loss.mul(&self.gain(&distance.div(&mean)?)?)?;
         }

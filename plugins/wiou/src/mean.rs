@@ -27,12 +27,12 @@ impl RunningMean {
     pub fn follow(&mut self, losses: &Tensor, foreground: &Tensor, momentum: f64) -> Result<Tensor> {
         let foreground = foreground.to_dtype(losses.dtype())?;
         let count = foreground.sum()?;
-        let batch = losses.mul(&foreground)?.sum()?.div(&count.clamp(1.0, f64::INFINITY)?)?;
+        let batch = losses.mul(&foreground)?.sum()?.div(&count.clamp_min(1.0)?)?;
         let old = match &self.now {
             Some(mean) => mean.clone(),
-            None => batch.ones_like()?.mul_scalar(self.start)?,
+            None => batch.full_like(self.start)?,
         };
-        let share = count.clamp(0.0, 1.0)?.mul_scalar(momentum)?;
+        let share = count.clamp_max(1.0)?.mul_scalar(momentum)?;
         let new = old.add(&batch.sub(&old)?.mul(&share)?)?.clamp(LOWEST, 1.0)?;
         self.now = Some(new.clone());
         Ok(new)

@@ -18,7 +18,7 @@ impl Overlap {
     pub fn new(a: &Tensor, b: &Tensor) -> Result<Self> {
         let (low_a, high_a, low_b, high_b) =
             (a.narrow(-1, 0, 2)?, a.narrow(-1, 2, 2)?, b.narrow(-1, 0, 2)?, b.narrow(-1, 2, 2)?);
-        let shared = high_a.minimum(&high_b)?.sub(&low_a.maximum(&low_b)?)?.clamp(0.0, f64::INFINITY)?;
+        let shared = high_a.minimum(&high_b)?.sub(&low_a.maximum(&low_b)?)?.clamp_min(0.0)?;
         let intersection = area(&shared)?;
         let areas = area(&high_a.sub(&low_a)?)?.add(&area(&high_b.sub(&low_b)?)?)?;
         let iou = intersection.div(&areas.sub(&intersection)?.add_scalar(EPS)?)?;
@@ -37,5 +37,5 @@ fn area(sides: &Tensor) -> Result<Tensor> {
 
 /// Squared length of (B, A, 2).
 fn length2(vector: &Tensor) -> Result<Tensor> {
-    vector.mul(vector)?.sum_dims(&[-1], false)
+    vector.square()?.sum_dims(&[-1], false)
 }

@@ -53,6 +53,8 @@ pub struct LossContext {
     pub num_classes: u32,
     /// Number of images in the batch, the length of `image_ids`.
     pub num_images: u32,
+    /// 1 while the network learns from the batch, 0 in validation, where no state may move.
+    pub is_training: u32,
     /// Stable ids of the batch's images (their index in the data set).
     pub image_ids: *const u64,
     /// The network's predictions (read only).

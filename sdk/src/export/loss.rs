@@ -36,6 +36,7 @@ unsafe fn context<'a>(raw: *const abi::LossContext) -> LossContext<'a> {
             width: raw.width as usize,
             num_classes: raw.num_classes as usize,
             image_ids,
+            is_training: raw.is_training != 0,
             predictions: Predictions(FieldMap::from_raw(raw.predictions)),
             parameters: ParameterMap::from_raw(raw.parameters),
         }

@@ -26,6 +26,8 @@ pub struct LossBench {
     pub height: usize,
     /// Width of the network input in pixels.
     pub width: usize,
+    /// Whether the network learns from the batch; true unless a test says otherwise.
+    pub is_training: bool,
     image_ids: Vec<u64>,
     num_classes: usize,
     predictions: ReadOnly,
@@ -58,6 +60,7 @@ impl LossBench {
             step: 0,
             height: 640,
             width: 640,
+            is_training: true,
             image_ids: (0..images.cast_unsigned()).collect(),
             num_classes: num_classes as usize,
             predictions: ReadOnly(Vec::new()),
@@ -128,6 +131,7 @@ impl LossBench {
             step: self.step,
             height: self.height,
             width: self.width,
+            is_training: self.is_training,
             num_classes: self.num_classes,
             image_ids: &self.image_ids,
             predictions: Predictions(store::view(&mut self.predictions)),

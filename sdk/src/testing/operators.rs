@@ -4,9 +4,11 @@
 mod comparison;
 mod creation;
 mod elementwise;
+mod functions;
 mod indexing;
 mod losses;
 mod order;
+mod pieces;
 mod products;
 mod reduction;
 mod shape;
@@ -81,6 +83,7 @@ impl Operator {
 pub(super) static OPERATORS: LazyLock<Vec<&Operator>> = LazyLock::new(|| {
     let subjects = [
         elementwise::OPERATORS,
+        functions::OPERATORS,
         comparison::OPERATORS,
         reduction::OPERATORS,
         statistics::OPERATORS,
@@ -88,6 +91,7 @@ pub(super) static OPERATORS: LazyLock<Vec<&Operator>> = LazyLock::new(|| {
         products::OPERATORS,
         indexing::OPERATORS,
         shape::OPERATORS,
+        pieces::OPERATORS,
         creation::OPERATORS,
         losses::OPERATORS,
     ];

@@ -53,6 +53,7 @@ fn raw_context(cx: &LossContext) -> abi::LossContext {
         width: cx.width as u32,
         num_classes: cx.num_classes as u32,
         num_images: cx.image_ids.len() as u32,
+        is_training: cx.is_training.into(),
         image_ids: cx.image_ids.as_ptr(),
         predictions: cx.predictions.0.raw(),
         parameters: cx.parameters.raw(),

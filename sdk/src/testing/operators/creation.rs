@@ -35,7 +35,11 @@ pub(super) const OPERATORS: &[Operator] = &[
     one("aten::new_full", &["self", "size", "fill_value", "dtype?", "layout?", "device?", "pin_memory?"], |a| {
         new(a, &a.number(2)?, 3)
     }),
-    one("aten::zeros", SIZE, |a| full(a.ints(0)?, &int(0), a.new_type(1)?.unwrap_or(Dtype::F32))),
+    one("aten::zeros", SIZE, |a| {
+        let size = a.ints(0)?;
+        ensure!(size.iter().all(|n| *n >= 0), "zeros: Dimension size must be non-negative.");
+        full(size, &int(0), a.new_type(1)?.unwrap_or(Dtype::F32))
+    }),
     one("aten::ones", SIZE, |a| full(a.ints(0)?, &int(1), a.new_type(1)?.unwrap_or(Dtype::F32))),
     one("aten::full", &["size", "fill_value", "dtype?", "layout?", "device?", "pin_memory?"], |a| {
         let value = a.number(1)?;
@@ -89,11 +93,12 @@ fn arange([start, end, step]: [&Dense; 3], dtype: Option<Dtype>) -> Result<Dense
         step,
     ]));
     ensure!(dtype != Dtype::BOOL, "\"arange_cpu\" not implemented for 'Bool'");
-    let [from, to, by] =
-        [start, end, step].map(|x| if is_float(dtype) { x.clone() } else { x.to(Dtype::I64) }.as_floats()[0]);
+    let range = |convert: fn(&Dense) -> Dense| [start, end, step].map(|x| convert(x).as_floats()[0]);
+    let [from, to, by] = range(Dense::clone);
     ensure!(by != 0.0, "step must be nonzero");
     ensure!(from.is_finite() && to.is_finite(), "unsupported range: {from} -> {to}");
     ensure!(if by > 0.0 { to >= from } else { to <= from }, "upper bound and lower bound inconsistent with step sign");
+    let [from, to, by] = if is_float(dtype) { [from, to, by] } else { range(|x| x.to(Dtype::I64)) };
     let count = ((to - from) / by).ceil() as i64;
     let values = (0..count).map(|i| from + by * i as f64).collect();
     Ok(Dense::floats(Dtype::F64, vec![count], values).to(dtype))
@@ -101,8 +106,8 @@ fn arange([start, end, step]: [&Dense; 3], dtype: Option<Dtype>) -> Result<Dense
 
 fn linspace(start: &Dense, end: &Dense, steps: i64, dtype: Dtype) -> Result<Dense> {
     ensure!(steps >= 0, "number of steps must be non-negative");
-    ensure!(dtype != Dtype::BOOL, "\"linspace_cpu\" not implemented for 'Bool'");
-    let (start, end) = (start.as_floats()[0], end.as_floats()[0]);
+    ensure!(dtype != Dtype::BOOL || steps <= 1, "\"linspace_cpu\" not implemented for 'Bool'");
+    let [start, end] = [start, end].map(|x| x.to(dtype).as_floats()[0]);
     let step = if steps > 1 { (end - start) / (steps - 1) as f64 } else { 0.0 };
     let at = |i: i64| {
         if i < steps / 2 || steps == 1 { start + step * i as f64 } else { end - step * (steps - 1 - i) as f64 }

@@ -111,7 +111,7 @@ fn placed(x: &Dense, src: &Dense, pairs: &[(usize, usize)], add: bool) -> Dense 
 /// `x` with the elements of `src` put, or added, at `index` along `dim`.
 fn scatter(name: &str, x: &Dense, dim: i64, index: &Dense, src: &Dense) -> Result<Dense> {
     let dim = x.dim(dim)?;
-    ensure!(index.dtype == Dtype::I64 || index.numel() == 0, "{name}(): Expected dtype int32/int64 for index");
+    ensure!(index.dtype == Dtype::I64 || index.numel() == 0, "scatter(): Expected dtype int32/int64 for index");
     ensure!(x.dtype == src.dtype, "{name}(): Expected self.dtype to be equal to src.dtype");
     if index.numel() == 0 {
         return Ok(x.clone());
@@ -150,6 +150,13 @@ fn scatter(name: &str, x: &Dense, dim: i64, index: &Dense, src: &Dense) -> Resul
 fn index_add(x: &Dense, dim: i64, index: &Dense, source: &Dense) -> Result<Dense> {
     let dim = x.dim(dim)?;
     ensure!(
+        index.size.len() <= 1,
+        "index_add_(): Index is supposed to be a vector, but got dim: {} with type: {} and size: {:?}",
+        index.size.len(),
+        type_name(index.dtype),
+        index.size
+    );
+    ensure!(
         index.dtype == Dtype::I64,
         "index_add_(): Expected dtype int32/int64 for index but got: {}",
         type_name(index.dtype)
@@ -160,7 +167,7 @@ fn index_add(x: &Dense, dim: i64, index: &Dense, source: &Dense) -> Result<Dense
         type_name(x.dtype),
         type_name(source.dtype)
     );
-    ensure!(index.size.len() <= 1, "index_add_(): Index dimension {} is supposed to be 0 or 1", index.size.len());
+    let source_dims = source.size.len();
     let [target, source] = [x, source].map(with_dims);
     let wanted = index.as_ints();
     let (mut own, mut other) = (target.size.clone(), source.size.clone());
@@ -172,7 +179,7 @@ fn index_add(x: &Dense, dim: i64, index: &Dense, source: &Dense) -> Result<Dense
     );
     (own[dim], other[dim]) = (0, 0);
     ensure!(
-        own == other,
+        own == other && x.size.len() == source_dims,
         "source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = {:?} source.shape = {:?}",
         target.size,
         source.size
@@ -214,7 +221,6 @@ fn one_hot(x: &Dense, count: i64) -> Result<Dense> {
         -1 => classes.iter().max().map_or(0, |class| class + 1),
         _ => count,
     };
-    ensure!(count > 0, "num_classes should be positive");
     ensure!(classes.iter().all(|class| *class < count), "Class values must be smaller than num_classes.");
     let hot = classes.iter().flat_map(|&class| (0..count).map(move |at| i64::from(at == class))).collect();
     Ok(Dense::ints(Dtype::I64, [&x.size[..], &[count]].concat(), hot))

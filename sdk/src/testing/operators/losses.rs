@@ -4,9 +4,10 @@ use anyhow::{Result, bail, ensure};
 
 use super::{
     Operator,
-    elementwise::{float_only, softplus},
+    elementwise::sub,
+    functions::{abs, float_only, softplus},
     one,
-    reduction::softmax,
+    reduction::{mean, softmax, sum as total},
 };
 use crate::{
     Dtype,
@@ -30,10 +31,19 @@ pub(super) const OPERATORS: &[Operator] = &[
         cross_entropy,
     ),
     one("aten::nll_loss_nd", &["self", "target", "weight?", "reduction?", "ignore_index?"], |a| {
+        weighable(a.tensor(0)?, a.optional_tensor(2)?)?;
         nll(a.tensor(0)?, a.tensor(1)?, a.optional_tensor(2)?, a.int_or(3, MEAN)?, a.int_or(4, -100)?, 0.0)
     }),
     one("aten::mse_loss", TARGET, |a| distance("mse", a, a.int_or(2, MEAN)?, |d| d * d)),
-    one("aten::l1_loss", TARGET, |a| distance("", a, a.int_or(2, MEAN)?, |d| d)),
+    one("aten::l1_loss", TARGET, |a| {
+        let differences = sub(a.tensor(0)?, a.tensor(1)?, None)?; // of integers too
+        match (is_float(differences.dtype), a.int_or(2, MEAN)?) {
+            (true, reduction) => distance("", a, reduction, |d| d),
+            (_, MEAN) => mean(&differences, &[], false, None),
+            (_, SUM) => total(&abs(&differences)?, &[], false, None),
+            _ => abs(&differences),
+        }
+    }),
     one("aten::smooth_l1_loss", &["self", "target", "reduction?", "beta?"], |a| {
         let beta = a.float_or(3, 1.0)?;
         ensure!(beta >= 0.0, "smooth_l1_loss does not support negative values for beta.");
@@ -42,7 +52,10 @@ pub(super) const OPERATORS: &[Operator] = &[
     one("aten::huber_loss", &["self", "target", "reduction?", "delta?"], |a| {
         let delta = a.float_or(3, 1.0)?;
         ensure!(delta > 0.0, "huber_loss does not support non-positive values for delta.");
-        distance("huber", a, a.int_or(2, MEAN)?, |d| if d <= delta { 0.5 * d * d } else { delta * (d - 0.5 * delta) })
+        let of = |d: f64| if d <= delta { 0.5 * d * d } else { delta * (d - 0.5 * delta) };
+        let (x, target) = (a.tensor(0)?, a.tensor(1)?);
+        castable(common_type(&[x, target]), x.dtype)?;
+        Ok(distance("huber", a, a.int_or(2, MEAN)?, of)?.to(x.dtype))
     }),
     one("aten::kl_div", &["self", "target", "reduction?", "log_target?"], |a| {
         let of = if a.flag(3)? {
@@ -50,6 +63,9 @@ pub(super) const OPERATORS: &[Operator] = &[
         } else {
             |x: f64, target: f64| if target == 0.0 { 0.0 } else { target * (target.ln() - x) }
         };
+        for x in [a.tensor(0)?, a.tensor(1)?] {
+            ensure!(is_float(x.dtype), "kl_div: Integral inputs not supported.");
+        }
         let losses = elements(a.tensor(0)?, a.tensor(1)?, of)?;
         reduced(losses, a.int_or(2, MEAN)?)
     }),
@@ -89,12 +105,8 @@ fn bce_with_logits(a: &Arguments) -> Result<Dense> {
     let (x, target) = (a.tensor(0)?, a.tensor(1)?);
     let (weight, pos_weight) = (a.optional_tensor(2)?, a.optional_tensor(3)?);
     float_only("log_sigmoid_cpu", x, |x| x)?;
-    ensure!(
-        is_float(target.dtype),
-        "result type {} can't be cast to the desired output type {}",
-        type_name(common_type(&[x, target])),
-        type_name(target.dtype)
-    );
+    sub(&Dense::ints(target.dtype, Vec::new(), vec![1]), target, None)?; // of bools there is no difference
+    castable(common_type(&[x, target]), target.dtype)?;
     // libtorch works in place in tensors of the target's and the logits' sizes.
     let [x_size, size] = [&x.size, &target.size];
     let x = fitted(x, size)?.as_floats().into_owned();
@@ -116,6 +128,13 @@ fn bce_with_logits(a: &Arguments) -> Result<Dense> {
     };
     let losses = target.as_floats().iter().enumerate().map(loss).collect();
     reduced(Dense::floats(target.dtype, size.clone(), losses), a.int_or(4, MEAN)?)
+}
+
+/// Whether results of the type `from` can be written in place as `to`.
+fn castable(from: Dtype, to: Dtype) -> Result<()> {
+    let [found, wanted] = [from, to].map(type_name);
+    ensure!(is_float(to) || !is_float(from), "result type {found} can't be cast to the desired output type {wanted}");
+    Ok(())
 }
 
 /// Broadcast to `size`, as what is written in place must be.
@@ -149,8 +168,15 @@ fn cross_entropy(a: &Arguments) -> Result<Dense> {
     // In double precision, so that the result is rounded once.
     let logs = softmax("log_softmax", (x, class_dim), None, |x| x).map(|_| x.to(Dtype::F64))?;
     let logs = softmax("log_softmax", (&logs, class_dim), None, |x| x)?;
+    let by_classes = x.size != target.size;
+    if by_classes {
+        weighable(x, weight)?;
+        float_only("nll_loss_out_frame", x, |x| x)?;
+    }
+    let operands: Vec<&Dense> = [Some(x), Some(target).filter(|_| !by_classes), weight].into_iter().flatten().collect();
+    let dtype = common_type(&operands);
     let weight = weight.map(|weight| weight.to(Dtype::F64));
-    let losses = if x.size == target.size {
+    let losses = if !by_classes {
         ensure!(
             is_float(target.dtype),
             "Expected floating point type for target with class probabilities, got {}",
@@ -161,7 +187,14 @@ fn cross_entropy(a: &Arguments) -> Result<Dense> {
     } else {
         nll(&logs, target, weight.as_ref(), reduction, ignored, smoothing)
     };
-    losses.map(|losses| losses.to(x.dtype))
+    losses.map(|losses| losses.to(dtype))
+}
+
+/// Whether the weights of classes have the type of what they weigh.
+fn weighable(x: &Dense, weight: Option<&Dense>) -> Result<()> {
+    let [wanted, found] = [x, weight.unwrap_or(x)].map(|x| type_name(x.dtype));
+    ensure!(wanted == found, "expected scalar type {wanted} but found {found}");
+    Ok(())
 }
 
 /// The classes of `logs`: their dimension and number, and the weight of each.

@@ -84,6 +84,8 @@ fn along(name: &str, x: &Dense, dim: i64, keepdim: bool, largest: bool) -> Resul
 
 /// The index of the largest or smallest element along `dim`, or of all elements.
 fn first_index(name: &str, x: &Dense, dim: Option<i64>, keepdim: bool, largest: bool) -> Result<Dense> {
+    ensure!(x.dtype != Dtype::BOOL, "{name}(): does not support bool input");
+    ensure!(dim.is_some() || x.numel() > 0, "{name}(): Expected reduction dim to be specified for input.numel() == 0.");
     let flat = x.sized(vec![x.numel() as i64]);
     let (groups, places) = match dim {
         Some(dim) => firsts(name, x, dim, keepdim, largest)?,
@@ -99,6 +101,7 @@ fn sort(x: &Dense, dim: i64, descending: bool) -> Result<Vec<Dense>> {
 }
 
 fn topk(x: &Dense, k: i64, dim: i64, largest: bool) -> Result<Vec<Dense>> {
+    ensure!(x.dtype != Dtype::BOOL, "topk does not support bool dtypes on CPU");
     let at = x.dim(dim)?;
     let count = x.size.get(at).copied().unwrap_or(1);
     ensure!((0..=count).contains(&k), "selected index k out of range");

@@ -80,7 +80,7 @@ fn total(
     })
 }
 
-fn sum(x: &Dense, dims: &[i64], keepdim: bool, dtype: Option<Dtype>) -> Result<Dense> {
+pub(super) fn sum(x: &Dense, dims: &[i64], keepdim: bool, dtype: Option<Dtype>) -> Result<Dense> {
     total(x, (dims, keepdim), dtype, (0, |a, b| a + b, i64::wrapping_add))
 }
 
@@ -111,7 +111,7 @@ pub(super) fn truth(x: &Dense, dims: &[i64], keepdim: bool, start: i64, f: fn(i6
     Ok(Dense::ints(Dtype::BOOL, groups.size, truths))
 }
 
-fn mean(x: &Dense, dims: &[i64], keepdim: bool, dtype: Option<Dtype>) -> Result<Dense> {
+pub(super) fn mean(x: &Dense, dims: &[i64], keepdim: bool, dtype: Option<Dtype>) -> Result<Dense> {
     match dtype {
         Some(dtype) => ensure!(
             is_float(dtype),

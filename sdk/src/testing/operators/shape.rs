@@ -1,9 +1,9 @@
-//! Operators that arrange the same elements otherwise, take tensors apart and join them.
+//! Operators that arrange the same elements otherwise, or take part of them.
 
 use anyhow::{Result, bail, ensure};
 
-use super::{OTHER, Operator, binary, one, several};
-use crate::testing::dense::{Data, Dense, common_type, type_name, wrap};
+use super::{OTHER, Operator, binary, one};
+use crate::testing::dense::{Dense, type_name, wrap};
 
 const SIZE: &[&str] = &["self", "size"];
 const DIM: &[&str] = &["self", "dim"];
@@ -29,17 +29,9 @@ pub(super) const OPERATORS: &[Operator] = &[
         slice(a.tensor(0)?, a.int_or(1, 0)?, (a.int_or(2, 0)?, a.int_or(3, i64::MAX)?), a.int_or(4, 1)?)
     }),
     one("aten::select.int", &["self", "dim", "index"], |a| select(a.tensor(0)?, a.int(1)?, a.int(2)?)),
-    several("aten::split.Tensor", &["self", "split_size", "dim?"], |a| split(a.tensor(0)?, a.int(1)?, a.int_or(2, 0)?)),
-    several("aten::split_with_sizes", &["self", "split_sizes", "dim?"], |a| {
-        split_with_sizes(a.tensor(0)?, a.ints(1)?, a.int_or(2, 0)?)
-    }),
-    several("aten::chunk", &["self", "chunks", "dim?"], |a| chunk(a.tensor(0)?, a.int(1)?, a.int_or(2, 0)?)),
-    several("aten::unbind.int", &["self", "dim?"], |a| unbind(a.tensor(0)?, a.int_or(1, 0)?)),
-    one("aten::cat", &["tensors", "dim?"], |a| cat(&a.tensors(0)?, a.int_or(1, 0)?)),
-    one("aten::stack", &["tensors", "dim?"], |a| stack(&a.tensors(0)?, a.int_or(1, 0)?)),
 ];
 
-fn unsqueeze(x: &Dense, dim: i64) -> Result<Dense> {
+pub(super) fn unsqueeze(x: &Dense, dim: i64) -> Result<Dense> {
     let mut size = x.size.clone();
     size.insert(wrap(dim, size.len() as i64 + 1)?, 1);
     Ok(x.sized(size))
@@ -99,7 +91,7 @@ fn transpose(x: &Dense, dim0: i64, dim1: i64) -> Result<Dense> {
 }
 
 /// `length` places of dimension `dim` from `start` on; a negative start counts from the end.
-fn narrow(x: &Dense, dim: i64, start: i64, length: i64) -> Result<Dense> {
+pub(super) fn narrow(x: &Dense, dim: i64, start: i64, length: i64) -> Result<Dense> {
     ensure!(!x.size.is_empty(), "narrow() cannot be applied to a 0-dim tensor.");
     ensure!(length >= 0, "narrow(): length must be non-negative.");
     let dim = x.dim(dim)?;
@@ -127,7 +119,7 @@ fn flatten(x: &Dense, start: i64, end: i64) -> Result<Dense> {
 }
 
 fn expand(x: &Dense, size: &[i64]) -> Result<Dense> {
-    let shown = format!("expand(torch.{}Tensor{{{:?}}}, size={size:?})", type_name(x.dtype), x.size);
+    let shown = format!("expand(CPU{}Type{{{:?}}}, size={size:?})", type_name(x.dtype), x.size);
     ensure!(
         size.len() >= x.size.len(),
         "{shown}: the number of sizes provided ({}) must be greater or equal to the number of dimensions in the tensor ({})",
@@ -160,10 +152,10 @@ fn repeat(x: &Dense, repeats: &[i64]) -> Result<Dense> {
     );
     let mut own = vec![1; repeats.len() - x.size.len()];
     own.extend(&x.size);
-    if let Some(negative) = repeats.iter().zip(&own).map(|(times, n)| times * n).find(|n| *n < 0) {
-        bail!("Trying to create tensor with negative dimension {negative}: {repeats:?}");
+    let size: Vec<i64> = repeats.iter().zip(&own).map(|(times, n)| times * n).collect();
+    if let Some(negative) = size.iter().find(|n| **n < 0) {
+        bail!("Trying to create tensor with negative dimension {negative}: {size:?}");
     }
-    let size = repeats.iter().zip(&own).map(|(times, n)| times * n).collect();
     Ok(x.sized(own.clone()).rearranged(size, |index| index.iter_mut().zip(&own).for_each(|(i, n)| *i %= n)))
 }
 
@@ -190,7 +182,7 @@ fn slice(x: &Dense, dim: i64, (start, end): (i64, i64), step: i64) -> Result<Den
     Ok(x.rearranged(size, |index| index[dim] = start + index[dim] * step))
 }
 
-fn select(x: &Dense, dim: i64, index: i64) -> Result<Dense> {
+pub(super) fn select(x: &Dense, dim: i64, index: i64) -> Result<Dense> {
     ensure!(!x.size.is_empty(), "select() cannot be applied to a 0-dim tensor.");
     let at = x.dim(dim)?;
     let count = x.size[at];
@@ -202,120 +194,4 @@ fn select(x: &Dense, dim: i64, index: i64) -> Result<Dense> {
     let mut size = x.size.clone();
     size.remove(at);
     Ok(x.rearranged(size, |place| place.insert(at, index.rem_euclid(count))))
-}
-
-fn split(x: &Dense, split_size: i64, dim: i64) -> Result<Vec<Dense>> {
-    ensure!(!x.size.is_empty(), "split expects at least a 1-dimensional tensor");
-    ensure!(split_size >= 0, "split expects split_size be non-negative, but got split_size={split_size}");
-    let whole = x.size[x.dim(dim)?];
-    ensure!(
-        split_size > 0 || whole == 0,
-        "split_size can only be 0 if dimension size is 0, but got dimension size of {whole}"
-    );
-    let starts = (0..whole.max(1)).step_by(split_size.max(1) as usize);
-    starts.map(|start| narrow(x, dim, start, split_size.min(whole - start))).collect()
-}
-
-fn split_with_sizes(x: &Dense, sizes: &[i64], dim: i64) -> Result<Vec<Dense>> {
-    ensure!(!x.size.is_empty(), "split expects at least a 1-dimensional tensor");
-    let whole = x.size[x.dim(dim)?];
-    ensure!(
-        sizes.iter().all(|size| *size >= 0),
-        "split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={sizes:?}"
-    );
-    ensure!(
-        sizes.iter().sum::<i64>() == whole,
-        "split_with_sizes expects split_sizes to sum exactly to {whole} (input tensor's size at dimension {dim}), but got split_sizes={sizes:?}"
-    );
-    let mut start = 0;
-    let mut piece = |&size: &i64| {
-        start += size;
-        narrow(x, dim, start - size, size)
-    };
-    sizes.iter().map(&mut piece).collect()
-}
-
-fn chunk(x: &Dense, chunks: i64, dim: i64) -> Result<Vec<Dense>> {
-    ensure!(!x.size.is_empty(), "chunk expects at least a 1-dimensional tensor");
-    ensure!(chunks > 0, "chunk expects `chunks` to be greater than 0, got: {chunks}");
-    let whole = x.size[x.dim(dim)?];
-    match whole {
-        0 => split_with_sizes(x, &vec![0; chunks as usize], dim),
-        _ => split(x, (whole - 1) / chunks + 1, dim),
-    }
-}
-
-fn unbind(x: &Dense, dim: i64) -> Result<Vec<Dense>> {
-    let at = x.dim(dim)?;
-    ensure!(!x.size.is_empty(), "Dimension specified as {dim} but tensor has no dimensions");
-    (0..x.size[at]).map(|index| select(x, dim, index)).collect()
-}
-
-fn cat(tensors: &[&Dense], dim: i64) -> Result<Dense> {
-    ensure!(!tensors.is_empty(), "torch.cat(): expected a non-empty list of Tensors");
-    if let Some(place) = tensors.iter().position(|x| x.size.is_empty()) {
-        bail!("zero-dimensional tensor (at position {place}) cannot be concatenated");
-    }
-    let common = common_type(tensors);
-    // Vectors without elements count for their type only, as libtorch has it from its first days.
-    let joined: Vec<(usize, &&Dense)> = tensors.iter().enumerate().filter(|(_, x)| x.size != [0]).collect();
-    let Some(&(_, first)) = joined.first() else { return Ok(tensors[0].to(common)) };
-    let at = first.dim(dim)?;
-    for (place, x) in &joined[1..] {
-        let (dims, others) = (first.size.len(), x.size.len());
-        ensure!(dims == others, "Tensors must have same number of dimensions: got {dims} and {others}");
-        let differs = first.size.iter().zip(&x.size).enumerate().find(|(d, (a, b))| *d != at && a != b);
-        if let Some((_, (wanted, got))) = differs {
-            bail!(
-                "Sizes of tensors must match except in dimension {at}. Expected size {wanted} but got size {got} for tensor number {place} in the list."
-            );
-        }
-    }
-    let mut size = first.size.clone();
-    size[at] = joined.iter().map(|(_, x)| x.size[at]).sum();
-    let outer: i64 = size[..at].iter().product();
-    let inner: i64 = size[at + 1..].iter().product();
-    // All elements one tensor after the other, and where each place of the result finds its own.
-    let mut starts = 0;
-    let rows: Vec<(usize, usize)> = joined
-        .iter()
-        .map(|(_, x)| {
-            let start = starts;
-            starts += x.numel();
-            (start, (x.size[at] * inner) as usize)
-        })
-        .collect();
-    let places = (0..outer as usize).flat_map(|row| {
-        rows.iter().flat_map(move |&(start, length)| (0..length).map(move |i| start + row * length + i))
-    });
-    let places: Vec<usize> = places.collect();
-    Ok(end_to_end(joined.iter().map(|(_, x)| x.to(common))).picked(places, size))
-}
-
-/// The elements of tensors of one type, one after the other.
-fn end_to_end(tensors: impl Iterator<Item = Dense>) -> Dense {
-    let joined = tensors.reduce(|mut all, next| {
-        match (&mut all.data, next.data) {
-            (Data::Floats(all), Data::Floats(next)) => all.extend(next),
-            (Data::Ints(all), Data::Ints(next)) => all.extend(next),
-            _ => {}
-        }
-        all
-    });
-    joined.unwrap_or_else(|| Dense::floats(crate::Dtype::F32, vec![0], Vec::new()))
-}
-
-fn stack(tensors: &[&Dense], dim: i64) -> Result<Dense> {
-    ensure!(!tensors.is_empty(), "stack expects a non-empty TensorList");
-    let first = &tensors[0].size;
-    let at = wrap(dim, first.len() as i64 + 1)?;
-    if let Some(place) = tensors.iter().position(|x| x.size != *first) {
-        bail!(
-            "stack expects each tensor to be equal size, but got {first:?} at entry 0 and {:?} at entry {place}",
-            tensors[place].size
-        );
-    }
-    let common = common_type(tensors);
-    let slices = tensors.iter().map(|x| unsqueeze(&x.to(common), at as i64)).collect::<Result<Vec<_>>>()?;
-    cat(&slices.iter().collect::<Vec<_>>(), at as i64)
 }

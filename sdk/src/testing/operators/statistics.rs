@@ -8,7 +8,7 @@ use super::{
     one,
     reduction::groups,
 };
-use crate::testing::dense::{Dense, is_float};
+use crate::testing::dense::{Dense, is_float, type_name};
 
 const UNBIASED: &[&str] = &["self", "unbiased?"];
 const CORRECTION: &[&str] = &["self", "dim?", "correction?", "keepdim?"];
@@ -44,10 +44,15 @@ fn var(x: &Dense, dims: &[i64], correction: f64, keepdim: bool, f: fn(f64) -> f6
 fn norm(x: &Dense, p: f64, dims: &[i64], keepdim: bool) -> Result<Dense> {
     ensure!(
         is_float(x.dtype),
-        "linalg.vector_norm: Expected a floating point or complex tensor as input. Got {}",
-        crate::testing::dense::type_name(x.dtype)
+        "norm(): input dtype should be either floating point or complex. Got {} instead.",
+        type_name(x.dtype)
     );
     let groups = groups(x, dims, keepdim)?;
+    let name = if p > 0.0 { "inf" } else { "-inf" };
+    ensure!(
+        p.is_finite() || groups.members.iter().all(|group| !group.is_empty()),
+        "linalg.vector_norm cannot compute the {name} norm on an empty tensor because the operation does not have an identity"
+    );
     let of = |values: &mut dyn Iterator<Item = f64>| {
         let mut sizes = values.map(f64::abs);
         match p {
@@ -63,6 +68,12 @@ fn norm(x: &Dense, p: f64, dims: &[i64], keepdim: bool) -> Result<Dense> {
 
 fn logsumexp(x: &Dense, dims: &[i64], keepdim: bool) -> Result<Dense> {
     let x = x.to(float_type(x.dtype));
+    // libtorch takes an empty list for all dimensions, and stumbles over it.
+    ensure!(
+        !dims.is_empty() || x.size.is_empty() || keepdim || x.numel() == 0,
+        "output with shape [] doesn't match the broadcast shape {:?}",
+        vec![1; x.size.len()]
+    );
     let (groups, values) = (groups(&x, dims, keepdim)?, x.as_floats());
     let of = |group: &Vec<usize>| {
         let largest = group.iter().map(|&at| values[at]).reduce(|a, b| or_nan(a, b, f64::max)).unwrap_or(0.0);

@@ -1,5 +1,6 @@
 //! Unit tests of the kit itself.
 
 mod bench;
+mod methods;
 mod operators;
 mod registered;

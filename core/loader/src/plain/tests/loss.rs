@@ -65,6 +65,7 @@ impl Batch {
             width: 64,
             num_classes: 3,
             image_ids: &[7],
+            is_training: true,
             predictions,
             parameters,
         };
