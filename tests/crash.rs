@@ -23,7 +23,7 @@ fn crash(run: &Run) -> (ExitStatus, Vec<String>) {
     let stderr = String::from_utf8(output.stderr).unwrap();
     let lines = stderr.lines().skip_while(|line| !line.starts_with("error: ")).map(str::to_owned).collect::<Vec<_>>();
     assert!(!lines.is_empty(), "no report\n{stderr}");
-    let file = crate::run::built("libcrashy.so");
+    let file = run.trainer.with_file_name("libcrashy.so");
     (output.status, lines.into_iter().map(|line| line.replace(file.to_str().unwrap(), "FILE")).collect())
 }
 

@@ -4,6 +4,7 @@
 mod bad_input;
 mod chain;
 mod crash;
+mod debugger;
 mod evolution;
 mod forward;
 mod golden;
