@@ -11,7 +11,7 @@ test: build
 	OMP_NUM_THREADS=1 cargo test $(CARGO_FLAGS) --workspace
 
 bench: build
-	cargo bench --profile release --locked -p trainer --bench calls --bench chain --bench dispatch --bench load
+	OMP_NUM_THREADS=1 cargo bench --profile release --locked -p trainer --bench calls --bench chain --bench dispatch --bench load
 	scripts/bench-table
 
 build: setup
