@@ -98,8 +98,8 @@ extern "C" fn on_signal(signal: c_int, info: *mut libc::siginfo_t, context: *mut
     // SAFETY: asks the system for this thread's number.
     let thread = unsafe { libc::syscall(libc::SYS_gettid) as c_int };
     if REPORTER.compare_exchange(0, thread, Ordering::Relaxed, Ordering::Relaxed).is_err() {
-        // SAFETY: another thread crashed first; its report ends the process, and this one with it.
         loop {
+            // SAFETY: waits; another thread crashed first, and its report ends the process, this thread included.
             unsafe { libc::pause() };
         }
     }
