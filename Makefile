@@ -2,13 +2,17 @@
 CARGO_FLAGS = --release --locked
 export TRAINER_REAL_DATA ?= $(CURDIR)/../shared/data
 
-.PHONY: demo test build setup check fmt clippy deny
+.PHONY: demo test bench build setup check fmt clippy deny
 
 demo: build
 	target/release/trainer --plugin label_smooth.so
 
 test: build
 	OMP_NUM_THREADS=1 cargo test $(CARGO_FLAGS) --workspace
+
+bench: build
+	OMP_NUM_THREADS=1 cargo bench --profile release --locked -p trainer --bench calls --bench chain --bench dispatch --bench load
+	scripts/bench-table
 
 build: setup
 	cargo build $(CARGO_FLAGS) --workspace

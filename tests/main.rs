@@ -4,6 +4,8 @@
 mod bad_input;
 mod chain;
 mod conformance;
+mod crash;
+mod debugger;
 mod evolution;
 mod forward;
 mod golden;

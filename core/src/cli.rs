@@ -15,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 use trainer_loader::{LoadError, PluginFailure};
 
 use crate::{
-    plugin,
+    crash, plugin,
     report::print_line,
     settings::{Join, Request},
 };
@@ -89,6 +89,7 @@ static PANICKED: AtomicBool = AtomicBool::new(false);
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
+    crash::install();
     let filter = EnvFilter::try_from_env("TRAINER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).without_time();
     log.with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();

@@ -12,6 +12,7 @@
 
 pub mod cli;
 pub mod config;
+mod crash;
 mod near;
 pub mod settings;
 

@@ -130,6 +130,9 @@ fn check_folder(folder: &Path, forbidden: u32) -> Result<(), CacheFault> {
     Err(CacheFault::NotOurs { folder: folder.into(), reason })
 }
 
+/// Bytes of a copy that are compared at a time.
+const PIECE: usize = 64 << 10;
+
 /// Whether `copy` is a file of the user's alone that holds exactly `bytes`.
 fn is_same(copy: &Path, bytes: &[u8]) -> io::Result<bool> {
     let mut file = OpenOptions::new().read(true).custom_flags(OFlags::NOFOLLOW.bits() as i32).open(copy)?;
@@ -138,7 +141,14 @@ fn is_same(copy: &Path, bytes: &[u8]) -> io::Result<bool> {
     if !is_ours || metadata.len() != bytes.len() as u64 {
         return Ok(false);
     }
-    let mut found = Vec::with_capacity(bytes.len() + 1);
-    file.read_to_end(&mut found)?;
-    Ok(found == bytes)
+    // Piece by piece: memory that was not used before costs more time than the reading.
+    let mut piece = vec![0; PIECE];
+    for wanted in bytes.chunks(PIECE) {
+        let found = &mut piece[..wanted.len()];
+        file.read_exact(found)?;
+        if found != wanted {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -16,6 +16,7 @@ mod host;
 mod kinds;
 mod layout;
 mod list;
+mod locate;
 mod lock;
 mod machine;
 mod manifest;
@@ -48,6 +49,8 @@ pub use error::{LoadError, PluginFailure};
 pub use guest::{Guest, Visit, visit};
 pub use kinds::LoadedFactory;
 pub use list::{Inspected, inspect, list};
+#[doc(hidden)]
+pub use locate::locate;
 pub use lock::{Trust, Trusted, trust, trusted, untrust};
 pub use manifest::{ComponentEntry, Manifest};
 #[doc(hidden)]

@@ -1,8 +1,11 @@
 //! Tries a plugin out: loads it, constructs each of its components once, and writes an [`Answer`] as JSON. The loader
-//! runs it in a process of its own, since whatever the plugin does here costs no training run.
+//! runs it in a process of its own, since whatever the plugin does here costs no training run. With `--locate` it says
+//! instead where in a plugin's sources addresses lie, for a process that has crashed there.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     fs::File,
     io::{self, Write as _},
     path::Path,
@@ -26,6 +29,9 @@ fn main() -> ExitCode {
         eprintln!("trainer-probe FILE tries a plugin out; the trainer runs it");
         return ExitCode::from(1);
     };
+    if file == "--locate" {
+        return locate();
+    }
     match probe(Path::new(&file)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
@@ -33,6 +39,18 @@ fn main() -> ExitCode {
             ExitCode::from(1)
         }
     }
+}
+
+/// `--locate FILE OFFSET…`: the source line of the first that has one in the plugin's own sources.
+fn locate() -> ExitCode {
+    let mut words = env::args_os().skip(2);
+    let file = words.next().unwrap_or_default();
+    let hex = |word: OsString| u64::from_str_radix(word.to_str()?.trim_start_matches("0x"), 16).ok();
+    let Some(place) = trainer_loader::locate(Path::new(&file), words.filter_map(hex)) else {
+        return ExitCode::from(1);
+    };
+    eprintln!("  at {place}");
+    ExitCode::SUCCESS
 }
 
 /// Keeps standard output for the answer; what the plugin prints goes into memory and is counted.
