@@ -119,8 +119,13 @@ fn one(check: &Check, words: &[String], components: &[Component], limit: Duratio
     }
     ended.milliseconds = start.elapsed().as_millis() as u64;
     if !finished {
-        let how = if hangs { format!("hangs: no answer after {} s", limit.as_secs()) } else { how(status) };
-        ended.crash = Some((at, format!("{how}{}", last_words(errors)?)));
+        let words = LastWords::of(errors, &at)?;
+        let how = match words.report {
+            Some(report) => report,
+            None if hangs => format!("hangs: no answer after {} s", limit.as_secs()),
+            None => how(status),
+        };
+        ended.crash = Some((at, format!("{how}{}", words.said)));
     }
     Ok(ended)
 }
@@ -154,13 +159,28 @@ fn how(status: ExitStatus) -> String {
     }
 }
 
-/// The last line on standard error, cut to what a line can carry.
-fn last_words(mut errors: File) -> Result<String> {
-    let mut bytes = Vec::new();
-    errors.rewind()?;
-    errors.take(1 << 20).read_to_end(&mut bytes)?;
-    let text = String::from_utf8_lossy(&bytes);
-    let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    let line: String = line.chars().filter(|c| !c.is_control()).take(200).collect();
-    Ok(if line.is_empty() { line } else { format!("; its last words: {line}") })
+/// What stands on the standard error of a process that has ended.
+struct LastWords {
+    /// The crash report, from the word after the component's name on, with the line of the source.
+    report: Option<String>,
+    /// The last line before that, cut to what a line can carry, for the end of a sentence.
+    said: String,
+}
+
+impl LastWords {
+    fn of(mut errors: File, component: &str) -> Result<Self> {
+        let mut bytes = Vec::new();
+        errors.rewind()?;
+        errors.take(1 << 20).read_to_end(&mut bytes)?;
+        let text = String::from_utf8_lossy(&bytes);
+        let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let name = component.rsplit(' ').next().unwrap_or_default();
+        let start = lines.iter().rposition(|line| line.starts_with("error: plugin ")).unwrap_or(lines.len());
+        let report = lines[start..].join(" ");
+        let report = report.split_once(&format!(" ({name}) ")).map(|(_, report)| report.to_owned());
+        let line = lines[..start].last().copied().unwrap_or_default();
+        let line: String = line.chars().filter(|c| !c.is_control()).take(200).collect();
+        let said = if line.is_empty() { line } else { format!("; its last words: {line}") };
+        Ok(Self { report, said })
+    }
 }
