@@ -175,7 +175,8 @@ fn a_crash_an_exit_and_a_hang_are_told_apart() {
     assert_eq!(checked.exit, 2);
     let crashed = checked.of("crashed");
     assert_eq!(crashed[0], "loss loss loss_exits: called exit in `terms`; it must return an error instead");
-    let (start, end) = ("loss loss loss_aborts: crashed in `terms` with SIGABRT at ", "; its last words: told to abort");
+    let (start, end) =
+        ("loss loss loss_aborts: crashed in `terms` with SIGABRT at ", "; its last words: told to abort");
     assert!(crashed[1].starts_with(start) && crashed[1].ends_with(end), "{}", crashed[1]);
     assert!(crashed[1].contains("misfits/src/losses.rs:"), "{}", crashed[1]);
     assert_eq!(crashed[2..], ["loss loss loss_hangs: hangs: no answer after 3 s"]);

@@ -29,7 +29,17 @@ mod static_file;
 mod subject;
 mod work;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    iter,
+    num::NonZero,
+    path::PathBuf,
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use trainer_loader::{Found, LoadOptions, inspect};
@@ -94,14 +104,8 @@ pub(super) fn check(args: &Args) -> Result<u8> {
     }
     let checks = chosen(&args.only)?;
     let components = components(found.as_ref(), &args.component)?;
-    let mut rows: Vec<Row> = Vec::new();
-    for check in checks.iter().filter(|check| !(args.builtin && check.needs_file())) {
-        if rows.iter().any(|row| row.outcome == Outcome::Refused) {
-            rows.push(skipped(check, "the file was refused"));
-            continue;
-        }
-        rows.extend(run(check, args, found.as_ref(), &components)?);
-    }
+    let run = |check: &Check| run(check, args, found.as_ref(), &components);
+    let rows = in_order(checks.iter().filter(|check| !(args.builtin && check.needs_file())), args.in_process, run)?;
     let exit = rows.iter().map(|row| row.outcome.code()).max().unwrap_or(0);
     let subject = found.as_ref().map_or("built-in components".into(), |found| found.path.display().to_string());
     if let Some(path) = &args.junit {
@@ -112,6 +116,40 @@ pub(super) fn check(args: &Args) -> Result<u8> {
         false => report::print_table(&rows),
     }
     Ok(exit)
+}
+
+/// Runs the checks that say whether the file can be loaded at all, then the others side by side, or one by one; their rows
+/// in the order of the checks.
+fn in_order<'a>(
+    checks: impl Iterator<Item = &'a Check>,
+    one_by_one: bool,
+    run: impl Fn(&Check) -> Result<Vec<Row>> + Sync,
+) -> Result<Vec<Row>> {
+    let (gates, others): (Vec<_>, Vec<_>) = checks.partition(|check| one_by_one || check.decides_loading());
+    let mut rows: Vec<Row> = Vec::new();
+    let is_refused = |rows: &[Row]| rows.iter().any(|row| row.outcome == Outcome::Refused);
+    for check in gates {
+        rows.extend(if is_refused(&rows) { vec![refused(check)] } else { run(check)? });
+    }
+    if is_refused(&rows) {
+        rows.extend(others.into_iter().map(refused));
+        return Ok(rows);
+    }
+    // Most of a check's time is that of its process to start.
+    let workers = thread::available_parallelism().map_or(1, NonZero::get);
+    let next = AtomicUsize::new(0);
+    let (sender, done) = mpsc::channel();
+    thread::scope(|scope| {
+        for sender in vec![sender; workers] {
+            let mine = iter::from_fn(|| others.get(next.fetch_add(1, Ordering::Relaxed)));
+            let run = &run;
+            scope.spawn(move || mine.for_each(|check| drop(sender.send(run(check)))));
+        }
+    });
+    let mut others = done.into_iter().collect::<Result<Vec<_>>>()?.concat();
+    others.sort_by_key(|row| row.number);
+    rows.append(&mut others);
+    Ok(rows)
 }
 
 /// Runs one check on the components that it applies to.
@@ -135,6 +173,10 @@ fn run(check: &Check, args: &Args, found: Option<&Found>, components: &[Componen
         None => "--builtin".into(),
     });
     child::run(check, &words, &applying, Duration::from_secs(args.timeout.max(1)))
+}
+
+fn refused(check: &Check) -> Row {
+    skipped(check, "the file was refused")
 }
 
 fn skipped(check: &Check, reason: &str) -> Row {

@@ -63,6 +63,11 @@ fn values(subject: &Subject) -> Result<Done> {
 }
 
 impl Check {
+    /// Whether the others are in vain where it refuses the file.
+    pub fn decides_loading(&self) -> bool {
+        self.number <= 2
+    }
+
     /// Whether it looks at more than the built-in components have.
     pub fn needs_file(&self) -> bool {
         self.number <= 3
