@@ -47,7 +47,7 @@ use trainer_sdk::component;
 
 use self::{
     list::{CHECKS, Check, Done, Scope},
-    outcome::{Outcome, Row},
+    outcome::{Outcome, Row, printable},
     work::{Component, Work},
 };
 use crate::{near::near, report::print_result};
@@ -77,7 +77,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Seconds that a check may take on one component
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86400))]
     timeout: u64,
     /// Run all checks in this process, for debuggers: the first crash ends it
     #[arg(long)]
@@ -105,7 +105,11 @@ pub(super) fn check(args: &Args) -> Result<u8> {
     let checks = chosen(&args.only)?;
     let components = components(found.as_ref(), &args.component)?;
     let run = |check: &Check| run(check, args, found.as_ref(), &components);
-    let rows = in_order(checks.iter().filter(|check| !(args.builtin && check.needs_file())), args.in_process, run)?;
+    let applying = checks.iter().filter(|check| !(args.builtin && check.needs_file()));
+    let mut rows = in_order(applying, args.in_process, run)?;
+    for row in &mut rows {
+        (row.component, row.reason) = (printable(&row.component), printable(&row.reason));
+    }
     let exit = rows.iter().map(|row| row.outcome.code()).max().unwrap_or(0);
     let subject = found.as_ref().map_or("built-in components".into(), |found| found.path.display().to_string());
     if let Some(path) = &args.junit {
@@ -127,12 +131,14 @@ fn in_order<'a>(
 ) -> Result<Vec<Row>> {
     let (gates, others): (Vec<_>, Vec<_>) = checks.partition(|check| one_by_one || check.decides_loading());
     let mut rows: Vec<Row> = Vec::new();
-    let is_refused = |rows: &[Row]| rows.iter().any(|row| row.outcome == Outcome::Refused);
     for check in gates {
-        rows.extend(if is_refused(&rows) { vec![refused(check)] } else { run(check)? });
+        rows.extend(match rows.iter().find(|row| row.is_end()) {
+            Some(end) => vec![in_vain(check, end)],
+            None => run(check)?,
+        });
     }
-    if is_refused(&rows) {
-        rows.extend(others.into_iter().map(refused));
+    if let Some(end) = rows.iter().find(|row| row.is_end()).cloned() {
+        rows.extend(others.into_iter().map(|check| in_vain(check, &end)));
         return Ok(rows);
     }
     // Most of a check's time is that of its process to start.
@@ -167,27 +173,18 @@ fn run(check: &Check, args: &Args, found: Option<&Found>, components: &[Componen
         work.run(&applying, |_| {}, |row| rows.push(row))?;
         return Ok(rows);
     }
-    let mut words = vec!["--seed".into(), args.seed.to_string()];
-    words.push(match found {
-        Some(found) => found.path.display().to_string(),
-        None => "--builtin".into(),
-    });
-    child::run(check, &words, &applying, Duration::from_secs(args.timeout.max(1)))
+    let subject = found.map_or("--builtin".into(), |found| found.path.clone().into_os_string());
+    let words = ["--seed".into(), args.seed.to_string().into(), subject];
+    child::run(check, &words, &applying, Duration::from_secs(args.timeout))
 }
 
-fn refused(check: &Check) -> Row {
-    skipped(check, "the file was refused")
+fn in_vain(check: &Check, end: &Row) -> Row {
+    let what = if end.outcome == Outcome::Refused { "was refused" } else { "made the process crash" };
+    skipped(check, &format!("the file {what} in check {}", end.number))
 }
 
 fn skipped(check: &Check, reason: &str) -> Row {
-    Row {
-        number: check.number,
-        check: check.name.into(),
-        component: String::new(),
-        outcome: Outcome::Skipped,
-        milliseconds: 0,
-        reason: reason.into(),
-    }
+    Row { outcome: Outcome::Skipped, reason: reason.into(), ..Row::of(check) }
 }
 
 /// The checks of these numbers or names, in order; all if none are named.

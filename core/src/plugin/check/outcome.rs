@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::list::Check;
+
 /// What came of one check of one component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -50,4 +52,22 @@ pub struct Row {
     pub milliseconds: u64,
     /// Why it was skipped or did not pass, and what to do; what there is to know of one that passed.
     pub reason: String,
+}
+
+impl Row {
+    /// A check that passed without a word, in no time.
+    pub fn of(check: &Check) -> Self {
+        let (component, reason) = (String::new(), String::new());
+        Self { number: check.number, check: check.name.into(), component, outcome: Outcome::Passed, milliseconds: 0, reason }
+    }
+
+    /// Whether it is in vain to run other checks.
+    pub fn is_end(&self) -> bool {
+        self.outcome == Outcome::Refused || self.outcome == Outcome::Crashed && self.component.is_empty()
+    }
+}
+
+/// A text that terminals and XML take: without control characters, which a plugin's words may hold.
+pub fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() && !['\u{fffe}', '\u{ffff}'].contains(c)).collect()
 }

@@ -100,13 +100,7 @@ impl Work<'_> {
             Err(error) if error.chain().any(|cause| cause.is::<LoadError>()) => (Outcome::Refused, words(&error)),
             Err(error) => (Outcome::Failed, words(&error)),
         };
-        Row {
-            number: self.check.number,
-            check: self.check.name.into(),
-            component: component.into(),
-            outcome,
-            milliseconds: start.elapsed().as_millis() as u64,
-            reason,
-        }
+        let milliseconds = start.elapsed().as_millis() as u64;
+        Row { component: component.into(), outcome, milliseconds, reason, ..Row::of(self.check) }
     }
 }
