@@ -4,6 +4,7 @@
 mod bad_input;
 mod chain;
 mod conformance;
+mod conformance_c;
 mod crash;
 mod debugger;
 mod evolution;

@@ -57,7 +57,12 @@ pub struct Written {
 }
 
 /// Exports one format of a model into `directory`; [`NeedsNetwork`] where it fails for want of ONNX.
-pub fn export(exporter: &mut dyn Exporter, format: &Format, directory: &Path, mut model: ModelBench) -> Result<Written> {
+pub fn export(
+    exporter: &mut dyn Exporter,
+    format: &Format,
+    directory: &Path,
+    mut model: ModelBench,
+) -> Result<Written> {
     let cx = ExportContext { format: format.name.clone(), imgsz: IMGSZ, batch: 1 };
     let out = directory.join(format!("best.{}", format.extension));
     faulty::take_network_asked();

@@ -78,8 +78,7 @@ fn without_gradients(subject: &Subject) -> Result<()> {
 
 /// Why the trainer's own loss fails in bfloat16, so that one behind it cannot be asked to run in it.
 fn half_fails(subject: &Subject) -> Option<String> {
-    let own = Subject { kind: "loss".into(), name: "detection".into(), plugin: None, ..*subject };
-    let run = LossRun::new(&own, Kind::BFloat16);
+    let run = LossRun::new(&subject.own_loss(), Kind::BFloat16);
     let values = run.and_then(|mut run| run.step(&Case::new(Kind::BFloat16, Scene::Plain)));
     values.err().map(|error| words(&error))
 }

@@ -52,13 +52,23 @@ pub struct Row {
     pub milliseconds: u64,
     /// Why it was skipped or did not pass, and what to do; what there is to know of one that passed.
     pub reason: String,
+    /// What came out, for a comparison between processes; in no report.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trace: Vec<u64>,
 }
 
 impl Row {
     /// A check that passed without a word, in no time.
     pub fn of(check: &Check) -> Self {
-        let (component, reason) = (String::new(), String::new());
-        Self { number: check.number, check: check.name.into(), component, outcome: Outcome::Passed, milliseconds: 0, reason }
+        Self {
+            number: check.number,
+            check: check.name.into(),
+            component: String::new(),
+            outcome: Outcome::Passed,
+            milliseconds: 0,
+            reason: String::new(),
+            trace: Vec::new(),
+        }
     }
 
     /// Whether it is in vain to run other checks.
