@@ -70,10 +70,10 @@ impl Format {
     }
 }
 
-/// One file that was written.
+/// One file that was written, or a folder of files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
-    /// The file.
+    /// The file or folder.
     pub path: PathBuf,
     /// What it is.
     pub doc: String,

@@ -134,6 +134,18 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_is_no_plugin_and_is_told_as_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("x.so");
+        std::fs::create_dir(&folder).unwrap();
+        let path = folder.display().to_string();
+        assert_eq!(
+            resolve(&folder, &[]).unwrap_err().to_string(),
+            format!("plugin {path} not found; looked for it in {path} (a directory, not a file) [not-found]")
+        );
+    }
+
+    #[test]
     fn the_folder_of_the_executable_is_explicit() {
         assert_eq!(provenance(&own_folder().unwrap()), Provenance::Explicit);
         assert_eq!(search_path()[0], own_folder().unwrap());

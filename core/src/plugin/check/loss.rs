@@ -31,7 +31,7 @@ pub fn check(subject: &Subject) -> Result<Done> {
     if waits > 0 {
         notes.push(format!("it synchronises the device {waits} times a call, to compute gradients of its own"));
     }
-    match runs::steady_trace(subject, 1)? {
+    match runs::steady_trace(subject, 3)? {
         Some(_) => notes.extend(gradients::check(subject)?.iter().map(|term| {
             format!("term `{term}` has a gradient of 0 by all predictions, so that it trains nothing of the network")
         })),

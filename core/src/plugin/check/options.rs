@@ -1,6 +1,7 @@
 //! Check 5: options have a schema that is true, and bad ones are refused without harm.
 
 use anyhow::{Context as _, Result, bail, ensure};
+use jsonschema::error::ValidationErrorKind;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -74,7 +75,8 @@ fn faulty(schema: &Value, properties: &Map<String, Value>) -> Result<Vec<(Fault,
         let types = [json!({ "a": [1] }), json!([[]]), json!(true), json!(0.123), json!("no such value")];
         for value in types {
             let (what, options) = (format!("`{option}` = {value}, which its schema forbids"), one(option, value));
-            if !validator.is_valid(&Value::Object(options.clone())) {
+            let is_fault = validator.iter_errors(&Value::Object(options.clone())).any(|error| is_of_type(error.kind()));
+            if is_fault {
                 all.push((Fault::Type, what, options));
             }
         }
@@ -89,6 +91,12 @@ fn faulty(schema: &Value, properties: &Map<String, Value>) -> Result<Vec<(Fault,
         }
     }
     Ok(all)
+}
+
+/// Whether no value of this type would do, or none but some.
+fn is_of_type(kind: &ValidationErrorKind) -> bool {
+    use ValidationErrorKind::{AnyOf, Constant, Enum, OneOfNotValid, Type};
+    matches!(kind, Type { .. } | Enum { .. } | Constant { .. } | AnyOf { .. } | OneOfNotValid { .. })
 }
 
 /// Bytes that are no options.

@@ -1,6 +1,6 @@
 /* A scheduler that keeps the contract in a file that does not, as its macros say: code that runs AT_LOAD, AT_END (of
- * the trainer's process; the one that tries the file out is spared), IN_CREATE and IN_RATES, and FACTORIES and an
- * EXTENSION that nobody may have. The fixture of tests/conformance_c.rs. */
+ * the trainer's process; the one that tries the file out is spared), IN_CREATE and IN_RATES, and FACTORIES, COMPONENTS
+ * and an EXTENSION that nobody may have. The fixture of tests/conformance_c.rs. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
@@ -26,11 +26,15 @@
 #ifndef FACTORIES
 #define FACTORIES
 #endif
+#ifndef COMPONENTS
+#define COMPONENTS
+#endif
 #ifndef EXTENSION
 #define EXTENSION trainer_equal(id, TRAINER_ID_SCHEDULER)
 #endif
 
-TRAINER_MANIFEST(TRAINER_MANIFEST_TEXT("file", "0.1.0", "MIT", TRAINER_COMPONENT("scheduler", "flat", "is flat", "{}")))
+#define COMPONENT(name) TRAINER_COMPONENT("scheduler", name, "is flat", "{}")
+TRAINER_MANIFEST(TRAINER_MANIFEST_TEXT("file", "0.1.0", "MIT", COMPONENT("flat") COMPONENTS))
 
 static const struct trainer_options_table *options;
 
