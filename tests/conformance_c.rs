@@ -5,12 +5,12 @@ use std::{
     process::Command,
 };
 
-use crate::conformance::{Checked, assert_failures};
+use crate::conformance::{Checked, Reasons, assert_failures};
 
 /// A fixture, compiled.
 fn cc(source: &str, defines: &[&str], folder: &Path) -> PathBuf {
     let (root, product) = (env!("CARGO_MANIFEST_DIR"), folder.join("misfit.so"));
-    let flags = "-std=gnu11 -O2 -Wall -Wextra -Werror -Wno-unused-value -shared -fPIC -fvisibility=hidden";
+    let flags = "-std=gnu11 -O2 -Wall -Wextra -Werror -Wno-unused-value -Wno-unused-parameter -shared -fPIC -fvisibility=hidden";
     let mut command = Command::new("cc");
     command.args(flags.split(' ')).arg(format!("-I{root}/../sdk/include")).args(defines);
     command.arg(format!("{root}/plugins/misfits/c/{source}")).args(["-pthread", "-o"]).arg(&product);
@@ -20,7 +20,7 @@ fn cc(source: &str, defines: &[&str], folder: &Path) -> PathBuf {
 }
 
 /// The beginnings of what each misfit is told, in the order of the checks.
-const MISFITS: [(&str, &[(&str, &str)]); 27] = [
+const MISFITS: [(&str, Reasons); 27] = [
     ("scheduler Upper", &[("descriptors", "the name `Upper` is not lower_snake; take lower-case letters")]),
     ("scheduler dumb", &[("descriptors", "it has no sentence on what it does; write one after its name")]),
     ("scheduler misled", &[("descriptors", "alias `short` stands for the option `long`, which does not exist")]),
@@ -96,6 +96,12 @@ fn each_misfit_fails_for_the_right_reason() {
 
 /// What is wrong with a file, what it was asked, and the row that it gets.
 const FILES: [(&[&str], &str, &str, &str); 13] = [
+    (
+        &["-DCOMPONENTS=\",\" COMPONENT(\"flat\")"],
+        "",
+        "refused",
+        "loads : plugin ~ provides scheduler `flat` more than once; its author must name each component once",
+    ),
     (
         &["-DFACTORIES=AND FACTORY(\"hidden\")"],
         "--only abi",
