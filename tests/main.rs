@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod bad_plugins;
 mod chain;
 mod conformance;
 mod crash;
 mod debugger;
 mod evolution;
+mod examples;
 mod forward;
 mod golden;
 mod kinds;
@@ -15,6 +17,7 @@ mod loss;
 mod plugin_files;
 mod plugin_line;
 mod plugin_new;
+mod project;
 mod run;
 mod schedule;
 mod tidy;

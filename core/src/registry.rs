@@ -14,6 +14,9 @@ use trainer_sdk::{
 
 use crate::near::near;
 
+/// Bytes of an option's value that a message repeats.
+const LONGEST_SHOWN: usize = 200;
+
 /// Options of a component, by name.
 pub type Options = Map<String, Value>;
 
@@ -250,6 +253,8 @@ impl Entry {
             .map_err(|reason| refused("use", format!("the option schema of {kind} {name} is not valid: {reason}")))?;
         if let Some(error) = validator.iter_errors(&Value::Object(given.clone())).next() {
             let option = error.instance_path().as_str().trim_start_matches('/').replace('/', ".");
+            let is_short = error.instance().as_str().is_none_or(|text| text.len() <= LONGEST_SHOWN);
+            let error = if is_short { error.to_string() } else { error.masked().to_string() };
             return Err(refused(&option, format!("option `{name}.{option}`: {error}")));
         }
         let mut options = Options::new();

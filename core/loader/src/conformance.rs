@@ -11,7 +11,7 @@ use trainer_abi::{AUGMENTATION, EXPORTER, LOSS, MANIFEST_SECTION, SCHEDULER, Sin
 
 use crate::{
     LoadedFactory, Plugin,
-    guest::{Factory, Table},
+    guest::{Factory, Table, words},
     kinds::Kind,
     open::Root,
 };
@@ -94,7 +94,7 @@ fn raw<T: Table>(factory: &Factory<T>, options: &[u8]) -> Result<()> {
     // SAFETY: the table's functions follow trainer-abi's rules; the pointers live for the call.
     let status = unsafe { (factory.table.create())(Str::bytes(options), &raw mut object, Sink::to(&mut error)) };
     if status != Status::OK {
-        bail!("{}", String::from_utf8_lossy(&error));
+        bail!("{}", words(&error));
     }
     // SAFETY: made by `create`, given back once.
     unsafe { (factory.table.destroy())(object) };
