@@ -10,14 +10,14 @@ use trainer_sdk::component;
 use crate::run::built;
 
 /// One run of the command, as its JSON document shows it.
-struct Checked {
-    exit: i32,
+pub struct Checked {
+    pub exit: i32,
     rows: Vec<Value>,
     home: TempDir,
 }
 
 impl Checked {
-    fn new(words: &str) -> Self {
+    pub fn new(words: &str) -> Self {
         Self::with(words, &[])
     }
 
@@ -42,7 +42,7 @@ impl Checked {
         self.rows.iter().filter(|row| row["outcome"] == outcome).map(line).collect()
     }
 
-    fn bad(&self) -> Vec<String> {
+    pub fn bad(&self) -> Vec<String> {
         ["failed", "crashed", "refused"].iter().flat_map(|outcome| self.of(outcome)).collect()
     }
 }

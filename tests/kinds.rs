@@ -1,6 +1,11 @@
 //! Plugins of every kind in whole runs: each takes its socket and has its effect, and a failing one loses nothing.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    sync::{Mutex, PoisonError},
+};
 
 use serde_json::Value;
 
@@ -80,7 +85,9 @@ fn an_exporter_writes_what_was_trained() {
 }
 
 /// Builds an example in C where it lies; its library is ignored by git.
-fn built_example(name: &str, library: &str) -> String {
+pub fn built_example(name: &str, library: &str) -> String {
+    static ONE: Mutex<()> = Mutex::new(()); // two makes at once would write the same file
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples")).join(name).canonicalize().unwrap();
     let made = Command::new("make").arg("-sC").arg(&folder).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));

@@ -19,7 +19,7 @@ use crate::run::built;
 const KINDS: [&str; 4] = ["augmentation", "scheduler", "loss", "exporter"];
 
 /// A folder beside the build's own: at the same place each time, so that nothing is compiled twice.
-fn folder(name: &str) -> PathBuf {
+pub fn folder(name: &str) -> PathBuf {
     built("trainer").parent().unwrap().with_file_name("plugin_new").join(name)
 }
 
@@ -49,7 +49,7 @@ fn write_all(lang: &str) -> PathBuf {
 }
 
 /// Runs a command in a project; returns what it wrote.
-fn run(program: &str, words: &str, project: &Path) -> String {
+pub fn run(program: &str, words: &str, project: &Path) -> String {
     let mut command = Command::new(program);
     command.args(words.split_whitespace()).current_dir(project);
     command.env("CARGO_TARGET_DIR", folder("target")).env_remove("RUSTFLAGS");

@@ -1,9 +1,7 @@
 //! A loss with a trainable parameter and a term of its own: how much the class term counts is learnt with the network.
 //! After Kendall et al. 2018, "Multi-Task Learning Using Uncertainty to Weigh Losses" (arXiv 1705.07115).
 
-use trainer_sdk::{
-    Init, Loss, LossContext, Predictions, ReadyContext, Result, Targets, Terms, export_plugin, tracing,
-};
+use trainer_sdk::{Init, Loss, LossContext, Predictions, ReadyContext, Result, Targets, Terms, export_plugin, tracing};
 
 // ANCHOR: options
 #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]

@@ -13,7 +13,11 @@ fn the_class_term_counts_by_the_parameter() {
     let mut bench = bench().parameter("log_variance", testing::tensor(&[2f64.ln()], &[1]));
     bench.terms(loss.as_mut()).unwrap();
     assert_eq!(bench.names(), ["cls", "uncertainty"]);
-    testing::assert_close(&[bench.value("cls").unwrap(), bench.value("uncertainty").unwrap()], &[3.0, 2f64.ln()], 1e-12);
+    testing::assert_close(
+        &[bench.value("cls").unwrap(), bench.value("uncertainty").unwrap()],
+        &[3.0, 2f64.ln()],
+        1e-12,
+    );
 }
 // ANCHOR_END: test
 
