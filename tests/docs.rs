@@ -86,7 +86,7 @@ fn links_lead_to_pages_and_headings() {
         for line in lines(name, page).iter().filter(|line| line.code.is_none()) {
             for link in between(line.text, "](", ")").filter(|link| !link.starts_with("http")) {
                 let (file, heading) = link.split_once('#').unwrap_or((link, ""));
-                let known = headings.get(if file.is_empty() { name } else { file });
+                let known = headings.get(if file.is_empty() { name.as_str() } else { file });
                 let known = known.unwrap_or_else(|| panic!("{}: ({link}): there is no such page in docs", line.place));
                 let leads = heading.is_empty() || known.contains(heading);
                 assert!(leads, "{}: ({link}): no such heading; there are {known:?}", line.place);
@@ -151,7 +151,7 @@ fn commands_are_those_that_help_knows() {
             }
         }
     }
-    assert!(helps.len() > 5, "only {} different commands were found", helps.len());
+    assert!(helps.len() >= 5, "only {} different commands were found", helps.len());
 }
 
 /// The cells of a page's tables whose first cell is a `word` in code type.
