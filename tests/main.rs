@@ -7,6 +7,7 @@ mod chain;
 mod conformance;
 mod crash;
 mod debugger;
+mod docs;
 mod evolution;
 mod examples;
 mod forward;

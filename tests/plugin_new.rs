@@ -15,7 +15,7 @@ use trainer_sdk::{
 };
 
 use crate::{
-    project::{cargo, folder, library, passes_checks, run},
+    project::{cargo, folder, library, make, passes_checks},
     run::built,
 };
 
@@ -125,7 +125,7 @@ fn c_projects_build_and_pass_the_checks() {
     let dir = write_all("c");
     for kind in KINDS {
         let project = dir.join(format!("my_{kind}"));
-        run("make", "", &project);
+        make(&project);
         let library = project.join(format!("my_{kind}.so"));
         behaves(kind, &load(&library));
         passes_checks(&library);

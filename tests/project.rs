@@ -4,6 +4,7 @@ use std::{
     env,
     path::{Path, PathBuf},
     process::Command,
+    sync::{Mutex, PoisonError},
 };
 
 use crate::run::built;
@@ -33,6 +34,14 @@ pub fn run(program: &str, words: &str, project: &Path) -> String {
 pub fn cargo(verb: &str, project: &Path) -> String {
     let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     run(&cargo, &format!("{verb} --release --offline"), project)
+}
+
+/// Builds a project in C where it lies; its libraries are ignored by git. One at a time, since two makes would write the
+/// same file.
+pub fn make(project: &Path) {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    run("make", "", project);
 }
 
 /// A library passes `trainer plugin check`.

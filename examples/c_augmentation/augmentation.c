@@ -50,6 +50,7 @@ static void sprinkle(const struct trainer_pixels *pixels, double amount, uint64_
     }
 }
 
+/* ANCHOR: apply */
 static trainer_status apply(void *instance, struct trainer_sample sample, const struct trainer_sample *partners,
                             size_t num_partners, const struct trainer_augment_context *context,
                             struct trainer_sink error) {
@@ -75,6 +76,7 @@ static trainer_status apply(void *instance, struct trainer_sample sample, const 
     sprinkle(&pixels, self->amount, &random);
     return TRAINER_STATUS_OK;
 }
+/* ANCHOR_END: apply */
 
 static void write_schema(struct trainer_sink out) {
     trainer_write(out, schema);
