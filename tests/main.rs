@@ -6,6 +6,7 @@ mod chain;
 mod conformance;
 mod crash;
 mod debugger;
+mod docs_fields;
 mod evolution;
 mod forward;
 mod golden;
