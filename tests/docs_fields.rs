@@ -49,7 +49,7 @@ fn read(path: &str) -> String {
 
 /// Those of `names` that a page has nowhere in code type.
 fn missing(page: &str, names: &BTreeSet<String>) -> Vec<String> {
-    let text: String = page.lines().filter(|line| !line.starts_with("```")).collect::<Vec<_>>().join("\n").replace("``", "`");
+    let text = page.replace("```", "").replace("``", "`");
     let code: String = text.split('`').skip(1).step_by(2).collect::<Vec<_>>().join(" ");
     let words: BTreeSet<&str> = code.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '/').collect();
     names.iter().filter(|name| !words.contains(name.as_str())).cloned().collect()
@@ -87,12 +87,14 @@ fn of_a_chain() -> BTreeSet<String> {
     let links = vec![("detection".into(), detection), ("notes".into(), Box::new(Notes(Arc::clone(&names))) as _)];
     let parameters = LossParameters::new(Kind::Float, Device::Cpu, true);
     let zeros = |size: &[i64], kind| Tensor::zeros(size, (kind, Device::Cpu));
-    let raw = RawPredictions { distribution: zeros(&[1, 21, 64], Kind::Float), scores: zeros(&[1, 21, 2], Kind::Float) };
-    let (classes, valid) = (zeros(&[1, 1], Kind::Int64), zeros(&[1, 1], Kind::Bool));
-    let objects = Objects { classes, boxes: zeros(&[1, 1, 4], Kind::Float), valid };
+    let (distribution, scores) = (zeros(&[1, 21, 64], Kind::Float), zeros(&[1, 21, 2], Kind::Float));
+    let (classes, boxes) = (zeros(&[1, 1], Kind::Int64), zeros(&[1, 1, 4], Kind::Float));
+    let objects = Objects { classes, boxes, valid: zeros(&[1, 1], Kind::Bool) };
     let anchors = Anchors::new(32, 32, Kind::Float, Device::Cpu);
     let at = LossPoint { size: (32, 32), image_ids: &[0], ..LossPoint::default() };
-    LossChain::new(links, BTreeMap::new(), parameters).evaluate(&raw, &anchors, &objects, at).unwrap();
+    LossChain::new(links, BTreeMap::new(), parameters)
+        .evaluate(&RawPredictions { distribution, scores }, &anchors, &objects, at)
+        .unwrap();
     let names = names.lock().unwrap().clone();
     assert!(names.len() > 14, "{names:?}");
     names
@@ -134,7 +136,7 @@ fn pages_name_every_field_and_function() {
 
 #[test]
 fn what_is_not_named_is_found() {
-    let source = "pub struct A {\n    /// b.\n    pub b: u32,\n    c: u32,\n}\npub trait D {\n    fn e(&self);\n}\nfn f() {}";
+    let source = "pub struct A {\n    pub b: u32,\n    c: u32,\n}\npub trait D {\n    fn e(&self);\n}\nfn f() {}";
     let names = public(&format!("{source}\nimpl A {{\n    pub const fn g<T>(t: T) {{}}\n    pub fn new() {{}}\n}}"));
     assert_eq!(names.iter().collect::<Vec<_>>(), ["b", "e", "g"]);
     assert_eq!(missing("`b`, `bb` e ``g(`x`)``\n```rust\n```\n", &names), ["e"]);
