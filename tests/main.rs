@@ -8,6 +8,7 @@ mod conformance;
 mod crash;
 mod debugger;
 mod docs;
+mod docs_fields;
 mod evolution;
 mod examples;
 mod forward;
