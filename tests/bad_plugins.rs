@@ -89,6 +89,28 @@ fn a_panic_where_no_error_can_be_told_is_harmless() {
 }
 
 #[test]
+fn what_was_offered_fails_as_its_plugin() {
+    let message = Run::new().keys("--plugin panicky.so panicky.at=offered").expect(2);
+    let start =
+        "loss panicky: plugin BIN/libpanicky.so failed in `terms`: panicked at tests/plugins/panicky/src/lib.rs:";
+    assert!(message.starts_with(start) && message.ends_with(": told to panic in offered"), "{message}");
+}
+
+#[test]
+fn a_scheduler_s_failure_names_it() {
+    let message = Run::new().keys("--plugin panicky.so panicky_rates.at=rates").expect(2);
+    assert!(message.starts_with("scheduler panicky_rates: plugin BIN/libpanicky.so failed in `rates`: "), "{message}");
+}
+
+#[test]
+fn a_class_that_the_data_has_not_is_told_with_its_picture() {
+    let message = Run::new().keys("--plugin panicky.so panicky_pixels.at=class workers=0 seed=0").expect(1);
+    let (path, rest) = message.strip_prefix("the augmentations give ").unwrap().split_once(" an object").unwrap();
+    assert!(path.starts_with("data/images/train/"), "{message}");
+    assert_eq!(rest, " of class 1000; the data has 2 classes");
+}
+
+#[test]
 fn what_are_no_options_is_refused_in_a_few_words() {
     let mut rng = Rng::from_seed(0);
     let mut noise = |length: usize| (0..length).map(|_| rng.below(256) as u8).collect::<Vec<u8>>();

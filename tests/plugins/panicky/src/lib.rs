@@ -28,6 +28,8 @@ enum At {
     Ready,
     Targets,
     Terms,
+    /// In a term that was offered.
+    Offered,
     Partners,
     Apply,
     Rates,
@@ -36,6 +38,8 @@ enum At {
     Save,
     Load,
     Drop,
+    /// Does not panic, but makes an object of class 1000.
+    Class,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -82,8 +86,11 @@ impl Loss for Panicky {
         Ok(())
     }
 
-    fn terms(&mut self, _: &mut Terms, _: &Predictions, _: &Targets, cx: &LossContext) -> Result<()> {
+    fn terms(&mut self, terms: &mut Terms, _: &Predictions, _: &Targets, cx: &LossContext) -> Result<()> {
         self.reach_in_step(At::Terms, cx.step);
+        if self.0.at == At::Offered {
+            terms.offer("late", || panic!("told to panic in offered"))?;
+        }
         Ok(())
     }
 
@@ -109,8 +116,13 @@ impl Augmentation for Panicky {
         0
     }
 
-    fn apply(&self, _: &mut Sample, _: &mut [Sample], _: &mut AugmentContext) -> Result<()> {
+    fn apply(&self, sample: &mut Sample, _: &mut [Sample], _: &mut AugmentContext) -> Result<()> {
         self.reach(At::Apply);
+        if self.0.at == At::Class {
+            let mut objects = sample.objects();
+            objects.iter_mut().for_each(|object| object.class = 1000);
+            sample.set_objects(&objects)?;
+        }
         Ok(())
     }
 }
