@@ -180,7 +180,7 @@ fn a_plugin_that_aborts_instead_of_unwinding_is_refused() {
     assert_eq!(
         refusal("aborts"),
         "plugin FILE is built with panic=abort, so that a panic in it would end the training; take `panic = \"abort\"` \
-         out of its Cargo.toml"
+         out of its Cargo.toml [panic-abort]"
     );
 }
 
