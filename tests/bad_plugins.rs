@@ -137,6 +137,13 @@ fn a_megabyte_of_option_is_refused_in_a_few_words() {
 }
 
 #[test]
+fn a_choice_that_is_none_gets_the_choices_and_the_near_one() {
+    let message = Run::new().keys("--plugin panicky.so panicky.at=offerd").expect(1);
+    let (start, end) = ("option `panicky.at`: \"offerd\" is not one of \"nowhere\", ", "; did you mean `offered`?");
+    assert!(message.contains(start) && message.ends_with(end), "{message}");
+}
+
+#[test]
 fn two_files_with_one_name_are_one_too_many() {
     let run = Run::new().write("other.so", std::fs::read(built("liblabel_smooth.so")).unwrap());
     let message = run.keys("--plugin label_smooth.so --plugin ./other.so").expect(1);

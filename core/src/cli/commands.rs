@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     checkpoint::{self, Card},
-    config::RunConfig,
+    config::{ComponentConfig, RunConfig},
     data::{DataYaml, Split, demo},
     device,
     export::Calibration,
@@ -171,7 +171,7 @@ pub(super) fn demo() -> Result<()> {
 fn resolve(request: &Request, defaults: impl FnOnce(bool) -> RunConfig) -> Result<(RunConfig, Registry)> {
     let mut registry = Registry::built_in();
     let config = settings::resolve(request, defaults, &mut registry)?;
-    tell_plugins(&registry);
+    tell_plugins(&registry, &config);
     Ok((config, registry))
 }
 
@@ -187,11 +187,12 @@ fn resolve_with_weights(
     let (network, card) = checkpoint::load(&weights, device::parse(&config.train.device)?)?;
     defaults.model.imgsz = card.imgsz;
     let config = settings::resolve(request, |_| defaults, &mut registry)?;
-    tell_plugins(&registry);
+    tell_plugins(&registry, &config);
     Ok((config, registry, network, card))
 }
 
-fn tell_plugins(registry: &Registry) {
+/// Says which plugins were loaded, and with which options their components take part.
+fn tell_plugins(registry: &Registry, config: &RunConfig) {
     for plugin in registry.plugins() {
         let manifest = &plugin.manifest;
         let names = manifest.components.iter().map(|component| format!("{} {}", component.kind, component.name));
@@ -204,6 +205,21 @@ fn tell_plugins(registry: &Registry) {
             plugin.load_time.as_secs_f64() * 1e3,
             plugin.path.display()
         );
+    }
+    let placed = [
+        ("augmentation", config.augment.as_slice()),
+        ("loss", &config.loss),
+        ("scheduler", std::slice::from_ref(&config.schedule)),
+        ("exporter", &config.exporter),
+    ];
+    for (kind, ComponentConfig { name, options }) in
+        placed.iter().flat_map(|(kind, all)| all.iter().map(move |it| (kind, it)))
+    {
+        let is_loaded = registry.find(kind, name).is_some_and(|entry| entry.plugin.is_some());
+        if is_loaded && !options.is_empty() {
+            let options = options.iter().map(|(option, value)| format!("{option}={value}")).collect::<Vec<_>>();
+            tracing::info!("{kind} {name}: {}", options.join(" "));
+        }
     }
 }
 
