@@ -5,6 +5,7 @@ mod bad_input;
 mod bad_plugins;
 mod chain;
 mod conformance;
+mod conformance_c;
 mod crash;
 mod debugger;
 mod docs;

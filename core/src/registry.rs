@@ -101,18 +101,18 @@ impl Registry {
         crate::torch::install();
         let plugin = trainer_loader::load(found, &self.load_options)?;
         plugin.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let mut entries: Vec<Entry> = Vec::new();
         for component in &plugin.components {
             let entry = &component.entry;
+            let what = format!("plugin {} provides {} `{}`", path.display(), entry.kind, entry.name);
             if let Some(taken) = self.find(&entry.kind, &entry.name) {
                 let owner = taken.plugin.as_deref().map_or("the trainer itself".into(), |id| format!("plugin {id}"));
-                bail!(
-                    "plugin {} provides {} `{}`, which {owner} provides already; load only one of them",
-                    path.display(),
-                    entry.kind,
-                    entry.name
-                );
+                bail!("{what}, which {owner} provides already; load only one of them");
             }
-            self.entries.push(Entry {
+            if entries.iter().any(|it| it.kind == entry.kind && it.name == entry.name) {
+                bail!("{what} more than once; its author must name each component once");
+            }
+            entries.push(Entry {
                 kind: entry.kind.clone(),
                 name: entry.name.clone(),
                 doc: entry.doc.clone(),
@@ -122,6 +122,7 @@ impl Registry {
                 maker: AnyMaker::Loaded(component.factory.clone()),
             });
         }
+        self.entries.append(&mut entries);
         self.plugins.push(plugin);
         Ok(self.plugins.last().expect("just pushed"))
     }

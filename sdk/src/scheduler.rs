@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::{ReadyContext, abi};
 
@@ -32,11 +32,12 @@ pub trait Scheduler: Send {
         Ok(Vec::new())
     }
 
-    /// Takes back what [`save`](Self::save) wrote.
+    /// Takes back what [`save`](Self::save) wrote; by default no more than nothing.
     ///
     /// # Errors
     /// If the bytes are not such a state.
-    fn load(&mut self, _state: &[u8]) -> Result<()> {
+    fn load(&mut self, state: &[u8]) -> Result<()> {
+        ensure!(state.is_empty(), "there is no state to be loaded");
         Ok(())
     }
 }

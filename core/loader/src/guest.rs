@@ -59,10 +59,10 @@ pub fn visit() -> Option<Visit> {
 
 /// Marks this thread as inside `guest` until dropped; a plugin whose call leads to another plugin (a term that a
 /// further link offered) comes back to the outer one.
-struct Entered(Option<Visit>);
+pub(crate) struct Entered(Option<Visit>);
 
 impl Entered {
-    fn new(guest: &'static Guest, entry: &'static str) -> Self {
+    pub(crate) fn new(guest: &'static Guest, entry: &'static str) -> Self {
         Self(VISIT.with(|visit| visit.replace(Some(Visit { guest, entry }))))
     }
 }
