@@ -97,6 +97,12 @@ fn each_misfit_fails_for_the_right_reason() {
 /// What is wrong with a file, what it was asked, and the row that it gets.
 const FILES: [(&[&str], &str, &str, &str); 13] = [
     (
+        &["-DCOMPONENTS=\",\" COMPONENT(\"flat\")"],
+        "",
+        "refused",
+        "loads : plugin ~ provides scheduler `flat` more than once; its author must name each component once",
+    ),
+    (
         &["-DFACTORIES=AND FACTORY(\"hidden\")"],
         "--only abi",
         "failed",
