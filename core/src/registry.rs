@@ -14,6 +14,9 @@ use trainer_sdk::{
 
 use crate::near::near;
 
+/// Bytes of an option's value that a message repeats.
+const LONGEST_SHOWN: usize = 200;
+
 /// Options of a component, by name.
 pub type Options = Map<String, Value>;
 
@@ -233,6 +236,19 @@ impl Entry {
         self.schema.get("properties")?.as_object()
     }
 
+    /// The values of an option that is an enum with a sentence on each.
+    fn choices(&self, option: &str) -> Option<Vec<&Value>> {
+        let variants = self.properties()?.get(option)?.get("oneOf")?.as_array()?;
+        let mut choices = Vec::new();
+        for variant in variants {
+            match variant.get("const") {
+                Some(one) => choices.push(one),
+                None => choices.extend(variant.get("enum")?.as_array()?),
+            }
+        }
+        Some(choices)
+    }
+
     fn effective(&self, given: &Options) -> Result<Options, OptionError> {
         let Self { kind, name, .. } = self;
         let refused = |option: &str, reason: String| OptionError { option: option.to_owned(), reason };
@@ -251,6 +267,18 @@ impl Entry {
             .map_err(|reason| refused("use", format!("the option schema of {kind} {name} is not valid: {reason}")))?;
         if let Some(error) = validator.iter_errors(&Value::Object(given.clone())).next() {
             let option = error.instance_path().as_str().trim_start_matches('/').replace('/', ".");
+            if let (Some(value), Some(choices)) = (given.get(&option), self.choices(&option)) {
+                let near =
+                    near(value.as_str().unwrap_or_default(), choices.iter().filter_map(|choice| choice.as_str()));
+                let choices = choices.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                let value = if value.to_string().len() <= LONGEST_SHOWN { value } else { &Value::from("…") };
+                return Err(refused(
+                    &option,
+                    format!("option `{name}.{option}`: {value} is not one of {choices}{near}"),
+                ));
+            }
+            let is_short = error.instance().as_str().is_none_or(|text| text.len() <= LONGEST_SHOWN);
+            let error = if is_short { error.to_string() } else { error.masked().to_string() };
             return Err(refused(&option, format!("option `{name}.{option}`: {error}")));
         }
         let mut options = Options::new();

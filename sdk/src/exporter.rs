@@ -26,8 +26,8 @@ pub trait Exporter: Send {
     /// An error ends the export.
     fn formats(&self) -> Result<Vec<Format>>;
 
-    /// Writes `model` to `out`, a path with the format's extension in a directory that exists, and says what was
-    /// written. Write beside and rename, so that no half of a file stays under the name.
+    /// Writes `model` to `out`, a path in a directory that exists, with the format's extension unless the user named
+    /// another, and says what was written. Write beside and rename, so that no half of a file stays under the name.
     ///
     /// # Errors
     /// An error fails this export and nothing else.

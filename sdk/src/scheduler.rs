@@ -6,9 +6,9 @@ use anyhow::{Result, ensure};
 
 use crate::{ReadyContext, abi};
 
-/// Sets the rates of the optimizer's parameter groups before each optimizer step.
+/// Sets the rates of the optimizer's parameter groups.
 ///
-/// Called on the training thread. A scheduler owns warm-up; [`schedule::warmup`] is the usual one.
+/// Called on the training thread, once a batch, before the optimizer step that may follow it. A scheduler owns warm-up; [`schedule::warmup`] is the usual one.
 pub trait Scheduler: Send {
     /// What the run is like; once, before the first step.
     ///
@@ -144,8 +144,8 @@ pub mod schedule {
     use super::{Progress, Rates};
 
     /// The linear warm-up of the reference (ultralytics 8.3.63): over the first `max(round(epochs * steps), 100)`
-    /// batches, rates rise from 0 (biases: from `bias_lr`) to their scheduled value and momentum from
-    /// `momentum` to its own.
+    /// batches, rates rise from 0 (biases: from `bias_lr`) to their scheduled value and momentum from `momentum` to
+    /// the optimizer's.
     #[derive(Clone, Debug)]
     pub struct Warmup {
         /// Length in epochs; 0 switches warm-up off.

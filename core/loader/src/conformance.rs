@@ -11,7 +11,7 @@ use trainer_abi::{AUGMENTATION, EXPORTER, LOSS, MANIFEST_SECTION, SCHEDULER, Sin
 
 use crate::{
     LoadedFactory, Plugin,
-    guest::{Entered, Factory, Table},
+    guest::{Entered, Factory, Table, words},
     kinds::Kind,
     open::Root,
 };
@@ -97,7 +97,7 @@ fn raw<T: Table>(factory: &Factory<T>, options: &[u8]) -> Result<()> {
         unsafe { (factory.table.create())(Str::bytes(options), &raw mut object, Sink::to(&mut error)) }
     };
     if status != Status::OK {
-        bail!("{}", String::from_utf8_lossy(&error));
+        bail!("{}", words(&error));
     }
     let _entered = Entered::new(factory.guest, "destroy");
     // SAFETY: made by `create`, given back once.

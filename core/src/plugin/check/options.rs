@@ -22,7 +22,7 @@ pub fn check(subject: &Subject) -> Result<Done> {
         ensure!(!doc.trim().is_empty(), "option `{option}` has no description; write a doc comment above the field");
         ensure!(
             schema.get("default").is_some(),
-            "option `{option}` has no default; put #[serde(default)] on the struct"
+            "option `{option}` has no default; put #[serde(default)] on the struct, and derive Serialize for a type of yours"
         );
     }
     defaults(subject, schema, &properties)?;
