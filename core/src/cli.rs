@@ -1,6 +1,7 @@
 //! The command line: `trainer [verb] [key=value …] [--config run.toml] [--plugin FILE]…`. No verb means train.
 
 mod commands;
+mod data;
 
 use std::{
     io::IsTerminal as _,
@@ -37,6 +38,7 @@ Keys are those that YOLO users know, as `key=value` or `--key value`; options of
   trainer val weights=runs/train/train/weights/best.safetensors data=data.yaml
   trainer export weights=best.safetensors format=FORMAT --plugin my_exporter.so
   trainer info model=yolo12n
+  trainer data check data.yaml                   what would be refused, with file and line
   trainer plugin new my_loss --kind loss         write a plugin project
 
 Exit codes: 0 done, 1 a mistake in what was asked for, 2 a plugin was refused or failed, 4 an internal error.";
@@ -51,6 +53,9 @@ enum Verb {
     Export(RunArgs),
     /// Show a model's size: parameters, operations, layers
     Info(RunArgs),
+    /// Check a data set and describe it
+    #[command(subcommand)]
+    Data(data::Verb),
     /// List, inspect, check, write and trust plugins
     #[command(subcommand)]
     Plugin(plugin::Verb),
@@ -80,7 +85,7 @@ struct RunArgs {
 }
 
 /// Verbs, and the flags that are not keys, as clap knows them.
-const VERBS: [&str; 8] = ["train", "val", "export", "info", "plugin", "demo", "completions", "help"];
+const VERBS: [&str; 9] = ["train", "val", "export", "info", "data", "plugin", "demo", "completions", "help"];
 const FLAGS: [&str; 7] = ["--config", "--plugin", "--json", "--help", "-h", "--version", "-V"];
 
 /// Whether any thread of the trainer (not of a plugin) has panicked.
@@ -100,7 +105,7 @@ pub fn main() -> ExitCode {
         ));
     }));
     let words = std::env::args().collect::<Vec<_>>();
-    let words = if words.get(1).is_some_and(|verb| verb == "plugin") { words } else { normalise(words) };
+    let words = if words.get(1).is_some_and(|verb| ["plugin", "data"].contains(&verb.as_str())) { words } else { normalise(words) };
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => {
@@ -125,6 +130,7 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli.verb {
         Verb::Plugin(verb) => return plugin::run(&verb),
+        Verb::Data(verb) => return data::run(&verb),
         Verb::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "trainer", &mut std::io::stdout());
             Ok(())
