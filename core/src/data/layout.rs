@@ -238,7 +238,9 @@ mod tests {
         assert_eq!(format(&[image], yaml), Ok(Format::Yolo));
         assert_eq!(format(&[image, "labels/a.txt", xml, txt], yaml), Ok(Format::Yolo));
         assert_eq!(format(&[image, xml], yaml), Ok(Format::Voc));
-        assert_eq!(format(&[image, txt], yaml), Ok(Format::VisDrone));
+        assert_eq!(format(&[image, txt], "train: images\nval: images"), Ok(Format::VisDrone));
+        let few = format(&[image, txt], yaml).unwrap_err();
+        assert!(few.ends_with("names: 1 of them, but VisDrone has 10 classes: correct them, or remove names"), "{few}");
         assert_eq!(format(&["a.json"], "train: a.json\nval: [a.json]"), Ok(Format::Coco));
         assert_eq!(format(&[image, xml], &format!("format: YOLO\n{yaml}")), Ok(Format::Yolo));
         let ambiguous = format(&[image, xml, txt], yaml).unwrap_err();

@@ -7,6 +7,8 @@ pub mod decode;
 pub mod demo;
 mod files;
 pub mod formats;
+#[cfg(test)]
+mod fuzz;
 mod headers;
 mod layout;
 pub mod loader;

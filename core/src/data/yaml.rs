@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{MessageFormatter, Spanned, UserMessageFormatter};
 
-use super::formats::{Format, VISDRONE_CLASSES};
+use super::formats::{Format, VISDRONE_CLASSES, short};
 use super::layout;
 use crate::near::near;
 
@@ -94,31 +94,7 @@ impl DataYaml {
         }
         let text = std::fs::read_to_string(file)
             .with_context(|| format!("cannot read {name}: data= takes the path of a YOLO data.yaml"))?;
-        let options = serde_saphyr::options! { with_snippet: false };
-        let raw: Raw = serde_saphyr::from_str_with_options(&text, options).map_err(|error| {
-            let message = UserMessageFormatter.format_message(&error);
-            let Some(line) = error.location().map(|at| at.line()) else { return anyhow!("{name}: {message}") };
-            let source = text.lines().nth((line as usize).saturating_sub(1)).unwrap_or_default().trim();
-            anyhow!("{name}:{line}: cannot read `{source}`: {message}")
-        })?;
-
-        let places = |key, found: Option<Spanned<Paths>>| {
-            let found = found.with_context(|| {
-                format!("{name}: no `{key}`: add the folder (or .txt list) of its images, e.g. `{key}: images/{key}`")
-            })?;
-            Ok::<_, anyhow::Error>(Places { line: found.referenced.line(), paths: found.value.0 })
-        };
-        let test = raw.test.map(|found| Places { line: found.referenced.line(), paths: found.value.0 });
-        let (train, val) = (places("train", raw.train)?, places("val", raw.val)?);
-        let format = raw.format.map(|format| named_format(&format.value, format.referenced.line()));
-        let format = format.transpose().map_err(|error| anyhow!("{name}{error}"))?;
-        let are_needed = raw.names.is_some() || raw.nc.is_some();
-        let names = are_needed.then(|| class_names(raw.names, raw.nc)).transpose();
-        let names = names.map_err(|error| anyhow!("{name}{error}"))?;
-        let root = root(file, raw.path.as_deref());
-        let images = raw.images;
-        let mut yaml =
-            Self { file: file.to_path_buf(), root, names: Vec::new(), format: Format::Yolo, images, train, val, test };
+        let Written { mut yaml, format, names } = Written::parse(file, &text)?;
         yaml.format = match format {
             Some(format) => format,
             None => layout::format(&yaml)?,
@@ -162,6 +138,43 @@ impl DataYaml {
             Split::Test => (self.test.as_ref())
                 .with_context(|| format!("{}: no `test`: add it, or use another split", self.file.display())),
         }
+    }
+}
+
+/// A data.yaml before a look at the files that it names.
+pub(super) struct Written {
+    /// Without names, and in any format.
+    pub yaml: DataYaml,
+    pub format: Option<Format>,
+    pub names: Option<Vec<String>>,
+}
+
+impl Written {
+    /// Reads the text of `file`.
+    pub fn parse(file: &Path, text: &str) -> Result<Self> {
+        let name = file.display();
+        let options = serde_saphyr::options! { with_snippet: false };
+        let raw: Raw = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+            let message = UserMessageFormatter.format_message(&error);
+            let Some(line) = error.location().map(|at| at.line()) else { return anyhow!("{name}: {message}") };
+            let source = text.lines().nth((line as usize).saturating_sub(1)).unwrap_or_default().trim();
+            anyhow!("{name}:{line}: cannot read `{}`: {message}", short(source))
+        })?;
+        let places = |key, found: Option<Spanned<Paths>>| {
+            let found = found.with_context(|| {
+                format!("{name}: no `{key}`: add the folder (or .txt list) of its images, e.g. `{key}: images/{key}`")
+            })?;
+            Ok::<_, anyhow::Error>(Places { line: found.referenced.line(), paths: found.value.0 })
+        };
+        let test = raw.test.map(|found| Places { line: found.referenced.line(), paths: found.value.0 });
+        let (train, val) = (places("train", raw.train)?, places("val", raw.val)?);
+        let format = raw.format.map(|format| named_format(&format.value, format.referenced.line())).transpose();
+        let names = (raw.names.is_some() || raw.nc.is_some()).then(|| class_names(raw.names, raw.nc)).transpose();
+        let (format, names) = format.and_then(|format| Ok((format, names?))).map_err(|error| anyhow!("{name}{error}"))?;
+        let (file, root) = (file.to_path_buf(), root(file, raw.path.as_deref()));
+        let (images, any) = (raw.images, Format::Yolo);
+        let yaml = DataYaml { file, root, names: Vec::new(), format: any, images, train, val, test };
+        Ok(Self { yaml, format, names })
     }
 }
 

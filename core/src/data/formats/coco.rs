@@ -58,11 +58,10 @@ pub(super) fn open(yaml: &DataYaml, split: Split) -> Result<(Vec<PathBuf>, Coco)
         };
         coco.add(&file, &folder, instances, &yaml.names);
     }
-    let mut files: Vec<PathBuf> = coco.lock().keys().cloned().collect();
+    let files = coco.paths();
     if files.is_empty() {
         bail!("{}: no images in {}", split_key(yaml, split), yaml.places(split)?.paths.join(", "));
     }
-    files.sort_unstable_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
     Ok((files, coco))
 }
 
@@ -140,6 +139,13 @@ struct Numbered {
 impl Coco {
     fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Labelled>> {
         self.images.lock().unwrap_or_else(PoisonError::into_inner) // a map is whole between two calls
+    }
+
+    /// The images, sorted.
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        let mut paths: Vec<PathBuf> = self.lock().keys().cloned().collect();
+        paths.sort_unstable_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
+        paths
     }
 
     /// Takes in a json whose images lie in `folder`.

@@ -20,6 +20,7 @@ use serde::Serialize;
 use trainer_image::{Object, Size};
 
 pub(super) use coco::category_names;
+pub(super) use text::short;
 pub(super) use visdrone::CLASSES as VISDRONE_CLASSES;
 pub(super) use voc::class_names as voc_names;
 
@@ -154,4 +155,44 @@ pub(super) fn open(yaml: &DataYaml, split: Split) -> Result<(Vec<PathBuf>, Box<d
         Format::Voc => (image_files(yaml, split)?, Box::new(voc::Voc::new(&yaml.names))),
         Format::VisDrone => (image_files(yaml, split)?, Box::new(visdrone::VisDrone)),
     })
+}
+
+/// The readers without files, for fuzzing.
+#[cfg(test)]
+pub(super) mod fuzzed {
+    use std::path::Path;
+
+    use super::*;
+
+    const FILE: &str = "a";
+
+    fn names() -> Vec<String> {
+        ["cat", "dog", "a & b é"].map(str::to_owned).to_vec()
+    }
+
+    pub fn yolo(text: &[u8], size: Size) -> LabelFile {
+        yolo::parse(Path::new(FILE), text, 3, size)
+    }
+
+    pub fn visdrone(text: &[u8], size: Size) -> LabelFile {
+        visdrone::parse(Path::new(FILE), text, size)
+    }
+
+    pub fn voc(text: &[u8], size: Size) -> Result<LabelFile, String> {
+        voc::Voc::new(&names()).parse(Path::new(FILE), text, size)
+    }
+
+    /// All images' labels together.
+    pub fn coco(text: &[u8], size: Size) -> Result<LabelFile, String> {
+        let mut coco = coco::Coco::default();
+        let instances = coco::parse(text).map_err(|error: serde_json::Error| error.to_string())?;
+        coco.add(Path::new(FILE), Path::new("images"), instances, &names());
+        let mut all = LabelFile { problems: coco.problems().to_vec(), ..LabelFile::default() };
+        for image in coco.paths() {
+            let found = coco.of(&image, size)?.unwrap_or_default();
+            all.objects.extend(found.objects);
+            all.problems.extend(found.problems);
+        }
+        Ok(all)
+    }
 }

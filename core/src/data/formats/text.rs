@@ -41,7 +41,7 @@ pub(super) fn number(text: &str) -> Result<f64, String> {
 }
 
 /// `text` fit for a message: without control characters, at most 30 characters.
-pub(super) fn short(text: &str) -> String {
+pub fn short(text: &str) -> String {
     let escaped: String = text.chars().take(30).flat_map(char::escape_debug).collect();
     if text.chars().nth(30).is_some() { escaped + "…" } else { escaped }
 }

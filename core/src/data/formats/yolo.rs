@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn boxes_and_polygons() {
-        let found = parse_text("\u{feff}0 0.5 0.5 0.5 0.25\r\n\r\n  2.0\t0.25 0.5 0.5 0.5 0.5 0.75  \r\n");
+        let found = parse_text("0 0.5 0.5 0.5 0.25\r\n\r\n  2.0\t0.25 0.5 0.5 0.5 0.5 0.75  \r\n");
         assert!(found.problems.is_empty());
         let mut outlined = Object::new(2, Bbox::new(50.0, 40.0, 100.0, 60.0));
         outlined.polygon = vec![[50.0, 40.0], [100.0, 40.0], [100.0, 60.0]];
