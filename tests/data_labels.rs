@@ -104,7 +104,8 @@ fn nul_bytes() {
 #[test]
 fn line_ends_and_byte_order_marks() {
     assert_eq!(Set::yolo("\u{feff}0 0.5 0.5 0.1 0.1\r\n\r\n1 0.5 0.5 0.1 0.1\r\n").found(), (2, vec![]));
-    let yaml = Set::yolo("0 0.5 0.5 0.1 0.1").write("data.yaml", "\u{feff}train: images\r\nval: images\r\nnames: [x]\r\n");
+    let yaml =
+        Set::yolo("0 0.5 0.5 0.1 0.1").write("data.yaml", "\u{feff}train: images\r\nval: images\r\nnames: [x]\r\n");
     assert_eq!(yaml.found(), (1, vec![]));
 }
 
@@ -112,7 +113,10 @@ fn line_ends_and_byte_order_marks() {
 fn a_class_that_is_none() {
     let message = Set::yolo("1099511627776 0.5 0.5 0.1 0.1").message();
     assert_eq!(message, "labels/a.txt:1: class 1099511627776 is not in the data set, whose names end at 1");
-    assert_eq!(Set::yolo("cat 0.5 0.5 0.1 0.1").message(), "labels/a.txt:1: class `cat` is not a whole number from 0 on");
+    assert_eq!(
+        Set::yolo("cat 0.5 0.5 0.1 0.1").message(),
+        "labels/a.txt:1: class `cat` is not a whole number from 0 on"
+    );
 }
 
 #[test]
@@ -192,7 +196,8 @@ fn a_json_without_images() {
 #[test]
 fn an_image_of_another_size() {
     let message = Set::coco(ANNOTATION, &[("64", "65")]).message();
-    let expected = "none of the 1 train images can be read; images/a.png: a.json says 65x65 pixels, the image has 64x64";
+    let expected =
+        "none of the 1 train images can be read; images/a.png: a.json says 65x65 pixels, the image has 64x64";
     assert_eq!(message, expected);
 }
 
@@ -245,7 +250,8 @@ fn links_in_a_circle() {
     let set = Set::yolo("0 0.5 0.5 0.1 0.1");
     symlink(set.0.path().join("images"), set.0.path().join("images/again")).unwrap();
     let message = set.message();
-    let start = "data.yaml:1: train: cannot search for images: File system loop found: images/again points to an ancestor";
+    let start =
+        "data.yaml:1: train: cannot search for images: File system loop found: images/again points to an ancestor";
     assert!(message.starts_with(start), "{message}");
 }
 
@@ -272,7 +278,8 @@ fn each_row_of_the_table_is_a_test() {
     let table = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/bad-input.md")).unwrap();
     let labels = table.split("\n## ").find(|section| section.starts_with("Labels")).unwrap();
     let rows = labels.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| Input"));
-    let named: Vec<&str> = rows.map(|row| row.trim_end_matches(" |").rsplit("| ").next().unwrap().trim_matches('`')).collect();
+    let named: Vec<&str> =
+        rows.map(|row| row.trim_end_matches(" |").rsplit("| ").next().unwrap().trim_matches('`')).collect();
     let tests: Vec<&str> = test_names(include_str!("data_labels.rs"));
     let own: Vec<&str> = tests.into_iter().filter(|name| *name != "each_row_of_the_table_is_a_test").collect();
     for name in &own {

@@ -89,7 +89,8 @@ fn yolo_sets_have_the_counts_of_their_files() {
 #[test]
 fn blood_cells_are_the_same_as_pascal_voc() {
     let Some(root) = set("bccd") else { return };
-    let lists = "format: voc\ntrain: ImageSets/Main/train.txt\nval: ImageSets/Main/val.txt\ntest: ImageSets/Main/test.txt\n";
+    let lists =
+        "format: voc\ntrain: ImageSets/Main/train.txt\nval: ImageSets/Main/val.txt\ntest: ImageSets/Main/test.txt\n";
     let voc = format!("{lists}names: [RBC, WBC, Platelets]");
     let mut num_empty = 0;
     for split in Split::ALL {

@@ -77,7 +77,8 @@ mod tests {
         let ignore = Object { ignore: true, ..object(2) };
         let objects = [crowd, object(3), ignore].map(|object| BatchObject { image: 0, object }).to_vec();
         let size = Size::square(8);
-        let sample = SampleInfo { id: 0, path: Path::new("a").into(), original: size, to_input: Matrix::scale(1.0, 1.0) };
+        let sample =
+            SampleInfo { id: 0, path: Path::new("a").into(), original: size, to_input: Matrix::scale(1.0, 1.0) };
         let raw = RawBatch { pixels: vec![0; 8 * 8 * 3], size, objects, samples: vec![sample], skipped: Vec::new() };
         let objects = Batch::new(&raw, Kind::Float, Device::Cpu).unwrap().objects;
         assert_eq!(Vec::<i64>::try_from(objects.classes.view(-1)).unwrap(), [3]);

@@ -105,7 +105,11 @@ pub fn main() -> ExitCode {
         ));
     }));
     let words = std::env::args().collect::<Vec<_>>();
-    let words = if words.get(1).is_some_and(|verb| ["plugin", "data"].contains(&verb.as_str())) { words } else { normalise(words) };
+    let words = if words.get(1).is_some_and(|verb| ["plugin", "data"].contains(&verb.as_str())) {
+        words
+    } else {
+        normalise(words)
+    };
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => {

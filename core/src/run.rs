@@ -222,7 +222,8 @@ pub fn datasets(config: &RunConfig, splits: &[(Split, f64)]) -> Result<Vec<Arc<D
     };
     let yaml = DataYaml::read(&path)?;
     let open = |&(split, fraction)| {
-        let options = OpenOptions { fraction, single_cls: config.data.single_cls, ..OpenOptions::new(config.model.imgsz) };
+        let options =
+            OpenOptions { fraction, single_cls: config.data.single_cls, ..OpenOptions::new(config.model.imgsz) };
         let dataset = Dataset::open(&yaml, split, &options)?;
         dataset.report.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         tracing::info!("{split}: {} images, {} objects", dataset.report.images(), dataset.report.objects);

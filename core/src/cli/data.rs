@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use clap::Subcommand;
 
 use crate::data::check::{self, Check};
-use crate::data::stats::{self, Spread, SplitStats, Stats};
+use crate::data::stats::{self, SplitStats, Spread, Stats};
 use crate::data::{DataYaml, OpenOptions};
 use crate::report::{print_line, print_result};
 
@@ -132,13 +132,17 @@ fn print_stats(found: &Stats) {
     ];
     for (name, spread) in spreads {
         line(&name, each(&|it| format!("{:.1}", spread(it).mean)));
-        line("  5, 50, 95 %", each(&|it| [spread(it).p5, spread(it).median, spread(it).p95].map(|v| format!("{v:.0}")).join(" ")));
+        line(
+            "  5, 50, 95 %",
+            each(&|it| [spread(it).p5, spread(it).median, spread(it).p95].map(|v| format!("{v:.0}")).join(" ")),
+        );
         line("  least, most", each(&|it| [spread(it).min, spread(it).max].map(|v| format!("{v:.0}")).join(" ")));
     }
     print_classes(found, &line);
     if !found.identical.is_empty() {
         print_result(&format!("identical images: {} groups", found.identical.len()));
-        let group = |paths: &Vec<PathBuf>| paths.iter().map(|it| it.display().to_string()).collect::<Vec<_>>().join(", ");
+        let group =
+            |paths: &Vec<PathBuf>| paths.iter().map(|it| it.display().to_string()).collect::<Vec<_>>().join(", ");
         print_some("identical", found.identical.iter().map(group));
     }
 }

@@ -50,7 +50,9 @@ fn check_split(yaml: &DataYaml, split: Split, options: &OpenOptions) -> SplitChe
             let failure = survey.refuse(yaml).err();
             (survey, failure)
         }
-        Err(error) => (Survey { records: Vec::new(), report: Report::new(split, 0), problems: Vec::new() }, Some(error)),
+        Err(error) => {
+            (Survey { records: Vec::new(), report: Report::new(split, 0), problems: Vec::new() }, Some(error))
+        }
     };
     let Survey { mut report, problems, .. } = survey;
     let left_out = std::mem::take(&mut report.unreadable);

@@ -147,7 +147,8 @@ mod tests {
         assert_eq!(yaml.names, SHAPES);
         let mut count = [0; SHAPES.len()];
         for (split, images) in [(Split::Train, 256), (Split::Val, 64)] {
-            let data = Dataset::open(&yaml, split, &OpenOptions { cache: None, ..OpenOptions::new(WIDTH as u32) }).unwrap();
+            let data =
+                Dataset::open(&yaml, split, &OpenOptions { cache: None, ..OpenOptions::new(WIDTH as u32) }).unwrap();
             assert_eq!((data.len(), data.report.backgrounds), (images, 0));
             assert!(data.report.warnings().is_empty(), "{:?}", data.report.warnings());
             for object in data.load(7).unwrap().objects {

@@ -185,7 +185,8 @@ mod tests {
         assert_eq!(other_split.size(&folder.image()).unwrap().0, SIZE);
         assert_eq!(Headers::default().size(&folder.image()).unwrap(), (SIZE, None), "without a cache");
 
-        let (old, times) = (fs::read(folder.image()).unwrap(), fs::metadata(folder.image()).unwrap().modified().unwrap());
+        let (old, times) =
+            (fs::read(folder.image()).unwrap(), fs::metadata(folder.image()).unwrap().modified().unwrap());
         fs::write(folder.image(), old).unwrap();
         fs::File::open(folder.image()).unwrap().set_modified(times).unwrap();
         let (size, _) = folder.open().size(&folder.image()).unwrap();

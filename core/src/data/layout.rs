@@ -58,7 +58,8 @@ pub(super) fn names(yaml: &DataYaml) -> Result<Vec<String>> {
         Format::VisDrone => Ok(VISDRONE_CLASSES.map(str::to_owned).to_vec()),
         Format::Voc => formats::voc_names(&image_files(yaml, Split::Train)?).with_context(|| format!("{name}: names")),
         Format::Coco => {
-            let first = yaml.train.paths.first().with_context(|| format!("{}: no json", split_key(yaml, Split::Train)))?;
+            let first =
+                yaml.train.paths.first().with_context(|| format!("{}: no json", split_key(yaml, Split::Train)))?;
             formats::category_names(&locate(&yaml.root, first)).with_context(|| split_key(yaml, Split::Train))
         }
     }
@@ -92,7 +93,11 @@ pub(super) fn of_folder(folder: &Path) -> Result<DataYaml> {
         ensure!(places.len() < 2, "{name}: several files for {split} ({several}): write a data.yaml that names one");
     }
     let [train, val, test] = splits.clone().map(|paths| Places { line: 0, paths });
-    ensure!(!val.paths.is_empty(), "{name}: {} for train but nothing for val: write a data.yaml with both", train.paths[0]);
+    ensure!(
+        !val.paths.is_empty(),
+        "{name}: {} for train but nothing for val: write a data.yaml with both",
+        train.paths[0]
+    );
     let test = (!test.paths.is_empty()).then_some(test);
     let (file, root) = (folder.to_path_buf(), folder.to_path_buf());
     let mut yaml = DataYaml { file, root, names: Vec::new(), format: *format, images: None, train, val, test };
@@ -177,7 +182,11 @@ mod tests {
     fn folders_say_what_they_are() {
         let cases: [(&[&str], Format, &str, &str); 4] = [
             (
-                &["annotations/instances_train2017.json", "annotations/instances_val2017.json", "annotations/captions.json"],
+                &[
+                    "annotations/instances_train2017.json",
+                    "annotations/instances_val2017.json",
+                    "annotations/captions.json",
+                ],
                 Format::Coco,
                 "dog cat",
                 "annotations/instances_val2017.json",
@@ -244,11 +253,11 @@ mod tests {
         assert_eq!(format(&["a.json"], "train: a.json\nval: [a.json]"), Ok(Format::Coco));
         assert_eq!(format(&[image, xml], &format!("format: YOLO\n{yaml}")), Ok(Format::Yolo));
         let ambiguous = format(&[image, xml, txt], yaml).unwrap_err();
-        let expected = "the training images have both XML and VisDrone annotations: add `format: voc` or `format: visdrone`";
+        let expected =
+            "the training images have both XML and VisDrone annotations: add `format: voc` or `format: visdrone`";
         assert!(ambiguous.ends_with(expected), "{ambiguous}");
         let mixed = format(&[image, "a.json"], "train: a.json\nval: images").unwrap_err();
-        let expected =
-            "a.json is a COCO json and images is not: name json files for all splits, or images for all";
+        let expected = "a.json is a COCO json and images is not: name json files for all splits, or images for all";
         assert!(mixed.ends_with(expected), "{mixed}");
     }
 }

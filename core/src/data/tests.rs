@@ -33,7 +33,11 @@ impl Folder {
     }
 
     fn open(&self, split: Split) -> Result<Dataset> {
-        Dataset::open(&DataYaml::read(&self.path("data.yaml"))?, split, &OpenOptions { cache: None, ..OpenOptions::new(80) })
+        Dataset::open(
+            &DataYaml::read(&self.path("data.yaml"))?,
+            split,
+            &OpenOptions { cache: None, ..OpenOptions::new(80) },
+        )
     }
 
     /// The message of the error, with `~` for the folder.

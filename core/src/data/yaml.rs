@@ -5,11 +5,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use serde::{Deserialize, Serialize};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
 use serde_saphyr::{MessageFormatter, Spanned, UserMessageFormatter};
 
-use super::formats::{Format, VISDRONE_CLASSES, short};
+use super::formats::{Format, VISDRONE_CLASSES, brief, short};
 use super::layout;
 use crate::near::near;
 
@@ -155,7 +155,7 @@ impl Written {
         let name = file.display();
         let options = serde_saphyr::options! { with_snippet: false };
         let raw: Raw = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-            let message = UserMessageFormatter.format_message(&error);
+            let message = brief(&UserMessageFormatter.format_message(&error));
             let Some(line) = error.location().map(|at| at.line()) else { return anyhow!("{name}: {message}") };
             let source = text.lines().nth((line as usize).saturating_sub(1)).unwrap_or_default().trim();
             anyhow!("{name}:{line}: cannot read `{}`: {message}", short(source))
@@ -170,7 +170,8 @@ impl Written {
         let (train, val) = (places("train", raw.train)?, places("val", raw.val)?);
         let format = raw.format.map(|format| named_format(&format.value, format.referenced.line())).transpose();
         let names = (raw.names.is_some() || raw.nc.is_some()).then(|| class_names(raw.names, raw.nc)).transpose();
-        let (format, names) = format.and_then(|format| Ok((format, names?))).map_err(|error| anyhow!("{name}{error}"))?;
+        let (format, names) =
+            format.and_then(|format| Ok((format, names?))).map_err(|error| anyhow!("{name}{error}"))?;
         let (file, root) = (file.to_path_buf(), root(file, raw.path.as_deref()));
         let (images, any) = (raw.images, Format::Yolo);
         let yaml = DataYaml { file, root, names: Vec::new(), format: any, images, train, val, test };
@@ -200,6 +201,7 @@ fn class_names(names: Option<Spanned<Names>>, nc: Option<Spanned<String>>) -> Re
         let last = names.len() - 1;
         let place = class.parse().ok().and_then(|class: usize| names.get_mut(class)).filter(|place| place.is_none());
         let place = place.with_context(|| {
+            let (class, name) = (short(&class), short(&name));
             format!(":{line}: names: class `{class}` ({name}), expected every number from 0 to {last} once")
         })?;
         *place = Some(name);
@@ -215,13 +217,14 @@ fn named_format(name: &str, line: u64) -> Result<Format> {
     let known = Format::ALL.iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
     known.map(|(_, format)| *format).with_context(|| {
         let names = Format::ALL.map(|(name, _)| name);
-        format!(":{line}: format: `{name}`, expected one of {}{}", names.join(", "), near(name, names))
+        format!(":{line}: format: `{}`, expected one of {}{}", short(name), names.join(", "), near(name, names))
     })
 }
 
 fn num_classes(nc: &str, line: u64) -> Result<usize> {
     let number = nc.parse().ok().filter(|number| (1..=MAX_CLASSES).contains(number));
-    number.with_context(|| format!(":{line}: nc: `{nc}`, expected a number of classes from 1 to {MAX_CLASSES}"))
+    number
+        .with_context(|| format!(":{line}: nc: `{}`, expected a number of classes from 1 to {MAX_CLASSES}", short(nc)))
 }
 
 /// The file as written.
@@ -366,7 +369,10 @@ mod tests {
             ("names: {0: a, 00: c}", ":3: names: class `00` (c), expected every number from 0 to 1 once"),
             ("names: [a]\nnc: 2", ":3: names: 1 of them, but nc says 2 classes: correct one, or remove nc"),
             ("names: [a]\nnc: two", ":4: nc: `two`, expected a number of classes from 1 to 100000"),
-            ("names: [a]\nformat: cocoa", ":4: format: `cocoa`, expected one of yolo, coco, voc, visdrone; did you mean `coco`?"),
+            (
+                "names: [a]\nformat: cocoa",
+                ":4: format: `cocoa`, expected one of yolo, coco, voc, visdrone; did you mean `coco`?",
+            ),
             ("nc: 0", ":3: nc: `0`, expected a number of classes from 1 to 100000"),
             ("names: []", ":3: names: at least one class is needed"),
             ("names: [a\nx: y", ":4: cannot read `x: y`: illegal placement of ':' indicator"),

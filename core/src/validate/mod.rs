@@ -99,7 +99,8 @@ pub fn validate(
         for (i, sample) in raw.samples.iter().enumerate() {
             let found = nms(&decoded[i], num_classes, options)?;
             let found = to_original(found, sample);
-            evaluator.add(&found.iter().map(Scored::from).collect::<Vec<_>>(), &truths(&raw, i, sample, num_classes))?;
+            evaluator
+                .add(&found.iter().map(Scored::from).collect::<Vec<_>>(), &truths(&raw, i, sample, num_classes))?;
             detections.push(ImageDetections { path: Arc::clone(&sample.path), detections: found });
         }
     }

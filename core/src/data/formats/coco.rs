@@ -15,7 +15,7 @@ use trainer_image::Size;
 use super::coco_json::{Annotation, Categories, Category, Id, Image, Instances};
 use super::outline;
 use super::place::{Placed, place};
-use super::text::short;
+use super::text::{brief, short};
 use super::{LabelFile, Labels, Problem};
 use crate::data::files::{locate, split_key};
 use crate::data::yaml::{DataYaml, Split};
@@ -52,7 +52,9 @@ pub(super) fn open(yaml: &DataYaml, split: Split) -> Result<(Vec<PathBuf>, Coco)
         let folder = match yaml.images(split) {
             Some(folder) => yaml.root.join(folder),
             None => {
-                let Some(image) = instances.images.first() else { bail!("{}: no images: `images` is empty", file.display()) };
+                let Some(image) = instances.images.first() else {
+                    bail!("{}: no images: `images` is empty", file.display())
+                };
                 image_folder(&file, &image.file_name).with_context(|| split_key(yaml, split))?
             }
         };
@@ -76,12 +78,18 @@ fn read<T: DeserializeOwned>(file: &Path) -> Result<T> {
 }
 
 /// Reads a COCO json; an error says where in the text.
-pub(super) fn parse<T: DeserializeOwned>(mut reader: impl BufRead) -> serde_json::Result<T> {
+pub(super) fn parse<T: DeserializeOwned>(mut reader: impl BufRead) -> Result<T, String> {
     const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
-    if reader.fill_buf().map_err(serde_json::Error::io)?.starts_with(BYTE_ORDER_MARK) {
+    if reader.fill_buf().is_ok_and(|bytes| bytes.starts_with(BYTE_ORDER_MARK)) {
         reader.consume(BYTE_ORDER_MARK.len());
     }
-    serde_json::from_reader(reader)
+    serde_json::from_reader(reader).map_err(|error| {
+        let (message, place) = (error.to_string(), format!(" at line {} column {}", error.line(), error.column()));
+        match message.strip_suffix(&place) {
+            Some(message) => brief(message) + &place,
+            None => brief(&message),
+        }
+    })
 }
 
 /// Where the images of the json `file` lie, going by the name of one of them.
@@ -166,14 +174,18 @@ impl Coco {
             paths.insert(id, path);
         }
         let classes: HashMap<&str, u32> = (0..).zip(names).map(|(class, name)| (name.as_str(), class)).collect();
-        let categories: BTreeMap<&Id, &str> = instances.categories.iter().map(|it| (&it.id, it.name.as_str())).collect();
+        let categories: BTreeMap<&Id, &str> =
+            instances.categories.iter().map(|it| (&it.id, it.name.as_str())).collect();
         for (at, annotation) in instances.annotations.into_iter().enumerate() {
             let Some(labelled) = paths.get(&annotation.image_id).and_then(|path| images.get_mut(path)) else {
                 refuse(format!("annotations[{at}]: image_id {} is not among the images", annotation.image_id));
                 continue;
             };
             let Some(name) = categories.get(&annotation.category_id) else {
-                refuse(format!("annotations[{at}]: category_id {} is not among the categories", annotation.category_id));
+                refuse(format!(
+                    "annotations[{at}]: category_id {} is not among the categories",
+                    annotation.category_id
+                ));
                 continue;
             };
             match classes.get(name) {

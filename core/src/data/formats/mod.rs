@@ -20,7 +20,7 @@ use serde::Serialize;
 use trainer_image::{Object, Size};
 
 pub(super) use coco::category_names;
-pub(super) use text::short;
+pub(super) use text::{brief, short};
 pub(super) use visdrone::CLASSES as VISDRONE_CLASSES;
 pub(super) use voc::class_names as voc_names;
 
@@ -185,7 +185,7 @@ pub(super) mod fuzzed {
     /// All images' labels together.
     pub fn coco(text: &[u8], size: Size) -> Result<LabelFile, String> {
         let mut coco = coco::Coco::default();
-        let instances = coco::parse(text).map_err(|error: serde_json::Error| error.to_string())?;
+        let instances = coco::parse(text)?;
         coco.add(Path::new(FILE), Path::new("images"), instances, &names());
         let mut all = LabelFile { problems: coco.problems().to_vec(), ..LabelFile::default() };
         for image in coco.paths() {

@@ -22,7 +22,8 @@ pub(super) fn join(parts: Vec<Vec<[f32; 2]>>) -> Vec<[f32; 2]> {
 /// The indices of the nearest two points.
 fn nearest(a: &[[f32; 2]], b: &[[f32; 2]]) -> (usize, usize) {
     let distance = |[x1, y1]: [f32; 2], [x2, y2]: [f32; 2]| (x1 - x2).powi(2) + (y1 - y2).powi(2);
-    let pairs = a.iter().enumerate().flat_map(|(i, &p)| b.iter().enumerate().map(move |(j, &q)| (distance(p, q), i, j)));
+    let pairs =
+        a.iter().enumerate().flat_map(|(i, &p)| b.iter().enumerate().map(move |(j, &q)| (distance(p, q), i, j)));
     pairs.min_by(|x, y| x.0.total_cmp(&y.0)).map_or((0, 0), |(_, i, j)| (i, j))
 }
 

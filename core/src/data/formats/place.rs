@@ -26,7 +26,9 @@ pub(super) fn place(class: u32, edges: [f64; 4], outline: Vec<[f32; 2]>, size: S
     }
     if x1 >= width || y1 >= height || x2 <= 0.0 || y2 <= 0.0 {
         let Size { width, height } = size;
-        return Err(format!("the box from ({x1}, {y1}) to ({x2}, {y2}) lies outside the image of {width}x{height} pixels"));
+        return Err(format!(
+            "the box from ({x1}, {y1}) to ({x2}, {y2}) lies outside the image of {width}x{height} pixels"
+        ));
     }
     let was_cut = x1 < -SLACK || y1 < -SLACK || x2 > width + SLACK || y2 > height + SLACK;
     let (limit_x, limit_y) = (size.width as f32, size.height as f32);

@@ -40,8 +40,20 @@ pub(super) fn number(text: &str) -> Result<f64, String> {
     })
 }
 
-/// `text` fit for a message: without control characters, at most 30 characters.
+/// A word of the user fit for a message: without control characters, at most 30 characters.
 pub fn short(text: &str) -> String {
-    let escaped: String = text.chars().take(30).flat_map(char::escape_debug).collect();
-    if text.chars().nth(30).is_some() { escaped + "…" } else { escaped }
+    printable(text, 30)
+}
+
+/// A library's message in one line of bounded length: it may quote the user at length.
+pub fn brief(message: &str) -> String {
+    printable(message, 200)
+}
+
+fn printable(text: &str, limit: usize) -> String {
+    let print = |character: char| -> String {
+        if character.is_control() { character.escape_debug().collect() } else { character.to_string() }
+    };
+    let printed: String = text.chars().take(limit).map(print).collect();
+    if text.chars().nth(limit).is_some() { printed + "…" } else { printed }
 }

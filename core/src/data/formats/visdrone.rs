@@ -97,7 +97,8 @@ mod tests {
     fn odd_rows_are_counted_or_refused() {
         let found = parse_text("1,1,0,9,1,1,0,0\n1,1,5,5,1,1,0,0\n1,1,5,5,1,1,1,1\n190,1,30,5,1,2,0,0");
         assert_eq!((found.objects.len(), found.num_empty, found.num_duplicates, found.num_cut), (2, 1, 1, 1));
-        let columns = "expected 8 with commas between: left, top, width, height, score, category, truncation, occlusion";
+        let columns =
+            "expected 8 with commas between: left, top, width, height, score, category, truncation, occlusion";
         let cases = [
             ("0 0.5 0.5 0.1 0.1", format!("1 columns, {columns}")),
             ("1,2,3,4,1,1,0", format!("7 columns, {columns}")),

@@ -13,7 +13,7 @@ use quick_xml::events::Event;
 use trainer_image::Size;
 
 use super::place::{Placed, place};
-use super::text::{self, number, short};
+use super::text::{self, brief, number, short};
 use super::yolo::swap_folder;
 use super::{LabelFile, Labels};
 use crate::near::near;
@@ -173,7 +173,8 @@ impl Annotation {
 /// Reads a file; an error is the line and what is wrong there.
 fn read(bytes: &[u8]) -> Result<Annotation, (usize, String)> {
     let line_at = |position: u64| 1 + bytes.iter().take(position as usize).filter(|&&byte| byte == b'\n').count();
-    let source = str::from_utf8(bytes).map_err(|error| (line_at(error.valid_up_to() as u64), "not UTF-8 text".into()))?;
+    let source =
+        str::from_utf8(bytes).map_err(|error| (line_at(error.valid_up_to() as u64), "not UTF-8 text".into()))?;
     let mut reader = Reader::from_str(source);
     let mut annotation = Annotation::default();
     let (mut path, mut text) = (Vec::<String>::new(), String::new());
@@ -183,7 +184,9 @@ fn read(bytes: &[u8]) -> Result<Annotation, (usize, String)> {
         let position = (reader.buffer_position() as usize).min(bytes.len());
         line += bytes[counted.min(position)..position].iter().filter(|&&byte| byte == b'\n').count();
         counted = counted.max(position);
-        match event.map_err(|error| (line_at(reader.error_position()), format!("not XML: {error}")))? {
+        match event
+            .map_err(|error| (line_at(reader.error_position()), format!("not XML: {}", brief(&error.to_string()))))?
+        {
             Event::Start(tag) => {
                 path.push(tag.name().as_ref().to_owned());
                 has_root = true;
@@ -209,7 +212,9 @@ fn read(bytes: &[u8]) -> Result<Annotation, (usize, String)> {
                 Ok(Some(character)) => text.push(character),
                 _ => text.push_str(resolve_xml_entity(&name).unwrap_or_default()),
             },
-            Event::Eof if !path.is_empty() => return Err((line, format!("cut off inside <{}>", short(&path.join("/"))))),
+            Event::Eof if !path.is_empty() => {
+                return Err((line, format!("cut off inside <{}>", short(&path.join("/")))));
+            }
             Event::Eof if !has_root => return Err((0, "no <annotation> in the file".into())),
             Event::Eof => return Ok(annotation),
             _ => {}
@@ -249,11 +254,14 @@ mod tests {
     #[test]
     fn corners_are_edges_except_in_pascals_own_files() {
         let part = "<part><name>head</name><bndbox><xmin>1</xmin></bndbox></part>";
-        let text = annotation(&[
-            "<size><width>100</width><height>80</height><depth>3</depth></size>",
-            &object("cat", ["1", "2.5", "30", "40"], part),
-            &object(" a &amp; b ", ["5", "6", "100", "80"], "<difficult>1</difficult>"),
-        ].concat());
+        let text = annotation(
+            &[
+                "<size><width>100</width><height>80</height><depth>3</depth></size>",
+                &object("cat", ["1", "2.5", "30", "40"], part),
+                &object(" a &amp; b ", ["5", "6", "100", "80"], "<difficult>1</difficult>"),
+            ]
+            .concat(),
+        );
         let found = parse(&text).unwrap();
         assert!(found.problems.is_empty(), "{:?}", found.problems);
         let crowd = |bbox| Object { crowd: true, ..Object::new(1, bbox) };

@@ -199,7 +199,10 @@ mod tests {
     #[test]
     fn garbage_is_refused_in_few_words() {
         assert_eq!(problem("0\0 0.5 0.5 0.1 0.1"), "a.txt:1: class `0\\0` is not a whole number from 0 on");
-        assert_eq!(parse(Path::new("a.txt"), b"\n\xff\xfe0", 3, SIZE).problems[0].to_string(), "a.txt:2: not UTF-8 text");
+        assert_eq!(
+            parse(Path::new("a.txt"), b"\n\xff\xfe0", 3, SIZE).problems[0].to_string(),
+            "a.txt:2: not UTF-8 text"
+        );
         let huge = problem(&format!("0 0.5 {} 1 1", "9".repeat(1_000_000)));
         assert_eq!(huge, format!("a.txt:1: `{}…` is not a finite number", "9".repeat(30)));
         let long = parse_text(&format!("0 {}", "0.25 0.5 0.75 0.125 ".repeat(100_000)));

@@ -47,7 +47,7 @@ fn problem(annotation: Value) -> String {
 }
 
 fn error<T: DeserializeOwned>(text: &str) -> String {
-    parse::<T>(text.as_bytes()).err().map(|error| error.to_string()).unwrap_or_default()
+    parse::<T>(text.as_bytes()).err().unwrap_or_default()
 }
 
 #[test]
@@ -170,5 +170,7 @@ fn images_are_looked_for_in_the_usual_places() {
     }
     let message = image_folder(Path::new("n/annotations/val.json"), "x.jpg").unwrap_err().to_string();
     let tried = "n/annotations, n/images/val, n/val, n/annotations/images, n/images";
-    assert!(message.starts_with(&format!("n/annotations/val.json: its image x.jpg is in none of {tried}: write their")));
+    assert!(
+        message.starts_with(&format!("n/annotations/val.json: its image x.jpg is in none of {tried}: write their"))
+    );
 }
