@@ -259,7 +259,7 @@ fn links_in_a_circle() {
 fn a_file_that_may_not_be_read() {
     let set = Set::yolo("0 0.5 0.5 0.1 0.1");
     let file = set.0.path().join("labels/a.txt");
-    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
     if fs::read(&file).is_ok() {
         eprintln!("left out: this user may read everything");
         return;

@@ -150,3 +150,19 @@ fn missing_folders_and_labels_are_told_apart() {
     folder.write("labels/train/a.txt", b"");
     assert_eq!(folder.open(Split::Train).unwrap().report.backgrounds, 1, "an empty file is a background");
 }
+
+#[test]
+fn images_of_a_json_may_be_named() {
+    let folder = Folder::new();
+    folder.image("photos/a.png", 40, 30);
+    let json = br#"{"images": [{"id": 1, "file_name": "a.png"}], "categories": [{"id": 4, "name": "cat"}],
+        "annotations": [{"image_id": 1, "category_id": 4, "bbox": [1, 2, 3, 4]}]}"#;
+    folder.write("lists/t.json", json);
+    folder.write("data.yaml", b"train: lists/t.json\nval: lists/t.json\nimages: {train: photos}\n");
+    let data = folder.open(Split::Train).unwrap();
+    assert_eq!((data.names, data.records[0].objects[0].bbox), (vec!["cat".to_owned()], Bbox::new(1.0, 2.0, 4.0, 6.0)));
+    let start = "~/data.yaml:2: val: ~/lists/t.json: its image a.png is in none of ~/lists, ~/images/t, ~/t, ~/lists/i";
+    assert!(folder.message(Split::Val).starts_with(start), "{}", folder.message(Split::Val));
+    folder.write("data.yaml", b"train: lists/t.json\nval: lists/t.json\nimages: photos\n");
+    assert_eq!(folder.open(Split::Val).unwrap().len(), 1);
+}

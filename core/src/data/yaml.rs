@@ -16,6 +16,9 @@ use crate::near::near;
 /// More classes than this are a slip of the pen.
 const MAX_CLASSES: usize = 100_000;
 
+/// Larger files are no data.yaml.
+const MAX_BYTES: u64 = 16 << 20;
+
 /// A part of the data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -92,6 +95,10 @@ impl DataYaml {
             let inner = file.join("data.yaml");
             return if inner.is_file() { Self::read(&inner) } else { layout::of_folder(file) };
         }
+        let is_json = file.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("json"));
+        ensure!(!is_json, "{name} is one json: write a data.yaml that names one for `train` and one for `val`");
+        let length = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
+        ensure!(length <= MAX_BYTES, "{name} has {length} bytes: too large for a data.yaml");
         let text = std::fs::read_to_string(file)
             .with_context(|| format!("cannot read {name}: data= takes the path of a YOLO data.yaml"))?;
         let Written { mut yaml, format, names } = Written::parse(file, &text)?;
@@ -394,5 +401,7 @@ mod tests {
         let missing = format!("{:#}", DataYaml::read(Path::new("/nowhere/data.yaml")).unwrap_err());
         let start = "cannot read /nowhere/data.yaml: data= takes the path of a YOLO data.yaml: No such file";
         assert!(missing.starts_with(start), "{missing}");
+        let json = DataYaml::read(Path::new("a.json")).unwrap_err().to_string();
+        assert_eq!(json, "a.json is one json: write a data.yaml that names one for `train` and one for `val`");
     }
 }
