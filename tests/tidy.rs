@@ -43,7 +43,7 @@ const UNSAFE: [&str; 30] = [
 ];
 
 /// Every top-level key of the command line: a promise to users, so it comes in here on purpose and never leaves.
-const KEYS: &str = "data fraction workers model weights imgsz optimizer lr0 momentum weight_decay nbs schedule epochs \
+const KEYS: &str = "data fraction single_cls workers model weights imgsz optimizer lr0 momentum weight_decay nbs schedule epochs \
     batch device seed patience box cls dfl project name exist_ok conf iou max_det \
     on_error format out plugin_policy plugins_lock";
 

@@ -34,10 +34,10 @@ impl Batch {
     }
 }
 
-/// Objects padded to the fullest image.
+/// What is to be found, padded to the fullest image: crowds and regions to ignore are none of it.
 fn objects(raw: &RawBatch, kind: Kind, device: Device) -> Result<Objects> {
     let mut rows = vec![Vec::new(); raw.samples.len()];
-    for found in &raw.objects {
+    for found in raw.objects.iter().filter(|found| !found.object.crowd && !found.object.ignore) {
         rows[found.image as usize].push(&found.object);
     }
     let most = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -59,4 +59,28 @@ fn objects(raw: &RawBatch, kind: Kind, device: Device) -> Result<Objects> {
         boxes: Tensor::f_from_slice(&boxes)?.f_view([shape[0], shape[1], 4])?.f_to_kind(kind)?.f_to_device(device)?,
         valid: Tensor::f_from_slice(&valid)?.f_view(shape)?.f_to_device(device)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use trainer_sdk::{Bbox, Matrix, Object, Size};
+
+    use super::*;
+    use crate::data::loader::{BatchObject, SampleInfo};
+
+    #[test]
+    fn crowds_and_regions_to_ignore_are_no_targets() {
+        let object = |class| Object::new(class, Bbox::new(1.0, 1.0, 5.0, 5.0));
+        let crowd = Object { crowd: true, ..object(1) };
+        let ignore = Object { ignore: true, ..object(2) };
+        let objects = [crowd, object(3), ignore].map(|object| BatchObject { image: 0, object }).to_vec();
+        let size = Size::square(8);
+        let sample =
+            SampleInfo { id: 0, path: Path::new("a").into(), original: size, to_input: Matrix::scale(1.0, 1.0) };
+        let raw = RawBatch { pixels: vec![0; 8 * 8 * 3], size, objects, samples: vec![sample], skipped: Vec::new() };
+        let objects = Batch::new(&raw, Kind::Float, Device::Cpu).unwrap().objects;
+        assert_eq!(Vec::<i64>::try_from(objects.classes.view(-1)).unwrap(), [3]);
+    }
 }

@@ -1,6 +1,7 @@
 //! The command line: `trainer [verb] [key=value …] [--config run.toml] [--plugin FILE]…`. No verb means train.
 
 mod commands;
+mod data;
 
 use std::{
     ffi::OsString,
@@ -38,6 +39,7 @@ Keys are those that YOLO users know, as `key=value` or `--key value`; options of
   trainer val weights=runs/train/train/weights/best.safetensors data=data.yaml
   trainer export weights=best.safetensors format=FORMAT --plugin my_exporter.so
   trainer info model=yolo12n
+  trainer data check data.yaml                   what would be refused, with file and line
   trainer plugin new my_loss --kind loss         write a plugin project
 
 Exit codes: 0 done, 1 a mistake in what was asked for, 2 a plugin was refused or failed, 4 an internal error.";
@@ -52,6 +54,9 @@ enum Verb {
     Export(RunArgs),
     /// Show a model's size: parameters, operations, layers
     Info(RunArgs),
+    /// Check a data set and describe it
+    #[command(subcommand)]
+    Data(data::Verb),
     /// List, inspect, check, write and trust plugins
     #[command(subcommand)]
     Plugin(plugin::Verb),
@@ -81,7 +86,7 @@ struct RunArgs {
 }
 
 /// Verbs, and the flags that are not keys, as clap knows them.
-const VERBS: [&str; 8] = ["train", "val", "export", "info", "plugin", "demo", "completions", "help"];
+const VERBS: [&str; 9] = ["train", "val", "export", "info", "data", "plugin", "demo", "completions", "help"];
 const FLAGS: [&str; 7] = ["--config", "--plugin", "--json", "--help", "-h", "--version", "-V"];
 
 /// Whether any thread of the trainer (not of a plugin) has panicked.
@@ -101,7 +106,7 @@ pub fn main() -> ExitCode {
         ));
     }));
     let words = std::env::args_os().collect::<Vec<_>>();
-    let words = if words.get(1).is_some_and(|verb| verb == "plugin") { words } else { normalise(words) };
+    let words = if words.get(1).is_some_and(|verb| verb == "plugin" || verb == "data") { words } else { normalise(words) };
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => {
@@ -126,6 +131,7 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli.verb {
         Verb::Plugin(verb) => return plugin::run(&verb),
+        Verb::Data(verb) => return data::run(&verb),
         Verb::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "trainer", &mut std::io::stdout());
             Ok(())

@@ -58,11 +58,13 @@ pub struct ComponentConfig {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {
-    /// The data.yaml; without one the demo data is made and used.
+    /// The data.yaml, or the folder of a data set; without one the demo data is made and used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
     /// The share of the training images that is used, above 0 to 1.
     pub fraction: f64,
+    /// Whether all classes count as one.
+    pub single_cls: bool,
     /// Loader threads; 0 loads in the training thread. The result does not depend on it.
     pub workers: usize,
     /// What follows when an augmentation fails: `fail`, `skip` or `disable`.
@@ -230,7 +232,7 @@ impl Default for ComponentConfig {
 impl Default for DataConfig {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { path: None, fraction: 1.0, workers: cores.min(8), on_error: OnError::Fail }
+        Self { path: None, fraction: 1.0, single_cls: false, workers: cores.min(8), on_error: OnError::Fail }
     }
 }
 

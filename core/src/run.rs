@@ -12,7 +12,7 @@ use crate::{
     checkpoint::{self, Card},
     config::{ComponentConfig, RunConfig},
     data::{
-        DataYaml, Dataset, Split, demo,
+        DataYaml, Dataset, OpenOptions, Split, demo,
         loader::{Loader, LoaderOptions},
     },
     device,
@@ -225,7 +225,9 @@ pub fn datasets(config: &RunConfig, splits: &[(Split, f64)]) -> Result<Vec<Arc<D
     };
     let yaml = DataYaml::read(&path)?;
     let open = |&(split, fraction)| {
-        let dataset = Dataset::open(&yaml, split, fraction, config.model.imgsz)?;
+        let options =
+            OpenOptions { fraction, single_cls: config.data.single_cls, ..OpenOptions::new(config.model.imgsz) };
+        let dataset = Dataset::open(&yaml, split, &options)?;
         dataset.report.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         tracing::info!("{split}: {} images, {} objects", dataset.report.images(), dataset.report.objects);
         Ok(Arc::new(dataset))

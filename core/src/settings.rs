@@ -45,9 +45,10 @@ pub enum Join {
 }
 
 /// Keys of the command line and the places in the configuration that they set.
-pub const KEYS: [(&str, &str); 31] = [
+pub const KEYS: [(&str, &str); 32] = [
     ("data", "data.path"),
     ("fraction", "data.fraction"),
+    ("single_cls", "data.single_cls"),
     ("workers", "data.workers"),
     ("model", "model.name"),
     ("weights", "model.weights"),
@@ -83,7 +84,7 @@ pub const KEYS: [(&str, &str); 31] = [
 const LOADING: [&str; 2] = ["plugin_policy", "plugins_lock"];
 
 /// Keys that YOLO users know and that this version does not offer yet.
-const NOT_YET: [&str; 25] = [
+const NOT_YET: [&str; 24] = [
     "amp",
     "bgr",
     "cache",
@@ -103,7 +104,6 @@ const NOT_YET: [&str; 25] = [
     "rect",
     "resume",
     "save_period",
-    "single_cls",
     "sync_bn",
     "time",
     "verbose",

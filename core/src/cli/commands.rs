@@ -104,7 +104,7 @@ pub(super) fn info(request: &Request, json: bool) -> Result<()> {
     const COCO_CLASSES: i64 = 80;
     let (config, _) = resolve(request, |_| RunConfig::default())?;
     let num_classes = match &config.data.path {
-        Some(path) => DataYaml::read(path)?.names.len() as i64,
+        Some(path) => DataYaml::read(path)?.class_names(config.data.single_cls).len() as i64,
         None => COCO_CLASSES,
     };
     let imgsz = i64::from(config.model.imgsz);

@@ -137,7 +137,7 @@ fn write_set(folder: &Path) -> Result<()> {
 mod tests {
     use super::*;
     use crate::data::loader::Source;
-    use crate::data::{DataYaml, Dataset, Split};
+    use crate::data::{DataYaml, Dataset, OpenOptions, Split};
 
     #[test]
     fn the_set_is_complete_and_sound() {
@@ -147,14 +147,15 @@ mod tests {
         assert_eq!(yaml.names, SHAPES);
         let mut count = [0; SHAPES.len()];
         for (split, images) in [(Split::Train, 256), (Split::Val, 64)] {
-            let data = Dataset::open(&yaml, split, 1.0, WIDTH as u32).unwrap();
+            let data =
+                Dataset::open(&yaml, split, &OpenOptions { cache: None, ..OpenOptions::new(WIDTH as u32) }).unwrap();
             assert_eq!((data.len(), data.report.backgrounds), (images, 0));
             assert!(data.report.warnings().is_empty(), "{:?}", data.report.warnings());
             for object in data.load(7).unwrap().objects {
                 let (width, height) = (object.bbox.width(), object.bbox.height());
                 assert!((20.0..=112.0).contains(&width) && (20.0..=112.0).contains(&height), "{width} x {height}");
             }
-            data.records.iter().flat_map(|record| &record.labels).for_each(|label| count[label.class as usize] += 1);
+            data.records.iter().flat_map(|record| &record.objects).for_each(|object| count[object.class as usize] += 1);
         }
         assert!(count.iter().all(|&count| count > 200), "{count:?}");
         let parents: Vec<_> = fs::read_dir(dir.path().join("a b")).unwrap().collect();

@@ -1,5 +1,6 @@
 //! The image files of a split: folders searched, lists read, all sorted.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,7 @@ const IMAGE_SUFFIXES: [&str; 14] =
 /// A folder or list that is missing or has no images; the message names file, line, key and path.
 pub fn image_files(yaml: &DataYaml, split: Split) -> Result<Vec<PathBuf>> {
     let places = yaml.places(split)?;
-    let key = || format!("{}:{}: {split}", yaml.file.display(), places.line);
+    let key = || split_key(yaml, split);
     let mut files = Vec::new();
     for place in &places.paths {
         files.extend(files_at(&locate(&yaml.root, place), &yaml.root).with_context(key)?);
@@ -30,8 +31,15 @@ pub fn image_files(yaml: &DataYaml, split: Split) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// Where the images of `split` are named: file, line and key.
+pub(super) fn split_key(yaml: &DataYaml, split: Split) -> String {
+    let line = yaml.places(split).map_or(0, |places| places.line);
+    let line = if line > 0 { format!(":{line}") } else { String::new() };
+    format!("{}{line}: {split}", yaml.file.display())
+}
+
 /// `place` relative to `root`. `../images` that is not there is tried as `images`: exports often have it wrong.
-fn locate(root: &Path, place: &str) -> PathBuf {
+pub(super) fn locate(root: &Path, place: &str) -> PathBuf {
     let path = root.join(place.strip_prefix("./").unwrap_or(place));
     match place.strip_prefix("../") {
         Some(inside) if !path.exists() && root.join(inside).exists() => root.join(inside),
@@ -68,18 +76,37 @@ fn is_image(path: &Path) -> bool {
 }
 
 /// One image a line: absolute, or relative to the list, else to the root, else to the working directory.
+///
+/// A line without a suffix is the name of an image of Pascal VOC, looked up among all images of the data set.
 fn read_list(list: &Path, root: &Path) -> Result<Vec<PathBuf>> {
     let text = std::fs::read_to_string(list).with_context(|| format!("cannot read {}", list.display()))?;
     let folder = list.parent().unwrap_or(Path::new(""));
+    let mut by_stem = None;
     let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim).filter(|line| !line.is_empty());
-    Ok(lines
-        .map(|line| {
-            let path = Path::new(line.strip_prefix("./").unwrap_or(line));
-            let places = [folder.join(path), root.join(path), path.to_path_buf()];
-            let found = places.iter().find(|place| place.exists());
-            found.unwrap_or(&places[0]).clone()
-        })
-        .collect())
+    let files = lines.map(|line| {
+        let path = Path::new(line.strip_prefix("./").unwrap_or(line));
+        let places = [folder.join(path), root.join(path), path.to_path_buf()];
+        let found = places.iter().find(|place| place.exists());
+        match found {
+            None if !is_image(path) => {
+                let known = by_stem.get_or_insert_with(|| images_by_stem(list, root)).get(line);
+                known.unwrap_or(&places[0]).clone()
+            }
+            found => found.unwrap_or(&places[0]).clone(),
+        }
+    });
+    Ok(files.collect())
+}
+
+/// The images of a Pascal VOC data set by their names without suffix: those below `JPEGImages`, else `images`, beside
+/// the folder `ImageSets` that holds `list`, or below `root`.
+fn images_by_stem(list: &Path, root: &Path) -> HashMap<String, PathBuf> {
+    let sets = list.ancestors().find(|folder| folder.ends_with("ImageSets"));
+    let root = sets.and_then(Path::parent).unwrap_or(root);
+    let folder = ["JPEGImages", "images"].map(|name| root.join(name)).into_iter().find(|folder| folder.is_dir());
+    let files = folder.and_then(|folder| search(&folder).ok()).unwrap_or_default();
+    let stem = |file: PathBuf| Some((file.file_stem()?.to_str()?.to_owned(), file));
+    files.into_iter().filter_map(stem).collect()
 }
 
 #[cfg(test)]
@@ -121,6 +148,15 @@ mod tests {
         let expected = ["far/1.jpg", "far/1.jpg", "lists/missing.jpg", "lists/near.jpg"];
         assert_eq!(names(&yaml, Split::Train), expected, "a missing file is the scan's business");
         assert_eq!(names(&yaml, Split::Val).len(), 5);
+    }
+
+    #[test]
+    fn names_without_suffix_are_looked_up() {
+        let files = ["ImageSets/Main/train.txt", "images/train/one.jpg", "images/val/two.b.png", "labels/one.txt"];
+        let (dir, yaml) = data(&files, "train: ImageSets/Main/train.txt\nval: images");
+        std::fs::write(dir.path().join(files[0]), "one\ntwo.b\nthree\n").unwrap();
+        let expected = ["ImageSets/Main/three", "images/train/one.jpg", "images/val/two.b.png"];
+        assert_eq!(names(&yaml, Split::Train), expected);
     }
 
     #[test]

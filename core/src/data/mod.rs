@@ -2,32 +2,39 @@
 //!
 //! A refused label stops the opening; an image that cannot be read is left out, counted and named in the report.
 
+pub mod check;
 pub mod decode;
 pub mod demo;
 mod files;
-pub mod labels;
+pub mod formats;
+#[cfg(test)]
+mod fuzz;
+mod headers;
+mod layout;
 pub mod loader;
 mod scan;
+pub mod stats;
 mod yaml;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
-use trainer_image::{Sample, Size};
+use etcetera::BaseStrategy;
+use trainer_image::{Object, Sample, Size};
 
+pub use formats::{Format, Problem};
 pub use scan::{Report, Unreadable};
 pub use yaml::{DataYaml, Split};
 
-use files::image_files;
-use labels::{Label, label_path};
+use headers::Headers;
 use loader::Source;
 use scan::{Scanned, scan};
 
 /// The readable images of a split with their labels, sorted by path.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    /// Class names; [`Label::class`] counts them.
+    /// Class names; [`Object::class`] counts them.
     pub names: Vec<String>,
     /// One for each image.
     pub records: Vec<Record>,
@@ -37,57 +44,116 @@ pub struct Dataset {
 }
 
 /// One image of the data set.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// The image file.
     pub path: Arc<Path>,
     /// Its upright size.
     pub size: Size,
-    /// Its objects.
-    pub labels: Vec<Label>,
+    /// Its objects, in pixels of that size.
+    pub objects: Vec<Object>,
 }
 
-impl Dataset {
-    /// Looks up the images of `split`, keeps the first `fraction` of them (above 0, at most 1; at least one image),
-    /// and checks images and labels. Samples will have a longer side of `imgsz` pixels.
+/// How a [`Dataset`] is opened.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// The share of the images that is used, the first ones: above 0 to 1; at least one image.
+    pub fraction: f64,
+    /// Samples have a longer side of so many pixels.
+    pub imgsz: u32,
+    /// Whether all classes count as one.
+    pub single_cls: bool,
+    /// Where the sizes of images are kept from one time to the next; nowhere without it.
+    pub cache: Option<PathBuf>,
+}
+
+impl OpenOptions {
+    /// All images, all classes, and the user's cache folder.
+    #[must_use]
+    pub fn new(imgsz: u32) -> Self {
+        let cache = etcetera::choose_base_strategy().ok().map(|base| base.cache_dir().join("trainer/headers"));
+        Self { fraction: 1.0, imgsz, single_cls: false, cache }
+    }
+}
+
+/// A split as it is found, with what stands against using it.
+pub(crate) struct Survey {
+    pub records: Vec<Record>,
+    pub report: Report,
+    pub problems: Vec<Problem>,
+}
+
+impl Survey {
+    /// Looks up images and labels.
     ///
     /// # Errors
-    /// No images, none that can be read, a label row that is refused, or training images without any label file.
-    pub fn open(yaml: &DataYaml, split: Split, fraction: f64, imgsz: u32) -> Result<Self> {
+    /// No images, or a file that names them and cannot be read.
+    pub fn of(yaml: &DataYaml, split: Split, options: &OpenOptions) -> Result<Self> {
+        let fraction = options.fraction;
         ensure!(fraction > 0.0 && fraction <= 1.0, "fraction {fraction} is not above 0 and at most 1");
-        let mut files = image_files(yaml, split)?;
+        let (mut files, labels) = formats::open(yaml, split)?;
         let count = (files.len() as f64 * fraction).round() as usize;
         files.truncate(count.max(1));
 
+        let headers = Headers::open(options.cache.as_deref(), yaml, split);
+        let scanned = scan(&files, &*labels, &headers);
+        let sizes = files.iter().zip(&scanned).filter_map(|(file, scanned)| match scanned {
+            Scanned::Image { size, stamp, .. } => Some((file.as_path(), *size, (*stamp)?)),
+            Scanned::Unreadable(_) => None,
+        });
+        headers.save(sizes, fraction < 1.0);
+
         let mut report = Report::new(split, files.len());
         let mut records = Vec::with_capacity(files.len());
-        let mut problems = Vec::new();
-        for (path, scanned) in files.iter().zip(scan(&files, yaml.names.len())) {
+        let mut problems = labels.problems().to_vec();
+        for (path, scanned) in files.into_iter().zip(scanned) {
             match scanned {
-                Scanned::Unreadable(reason) => report.unreadable.push(Unreadable { path: path.clone(), reason }),
-                Scanned::Image { size, labels } => {
+                Scanned::Unreadable(reason) => report.unreadable.push(Unreadable { path, reason }),
+                Scanned::Image { size, labels, .. } => {
                     report.count(labels.as_ref());
-                    let file = labels.unwrap_or_default();
-                    problems.extend(file.problems);
-                    records.push(Record { path: path.as_path().into(), size, labels: file.labels });
+                    let mut file = labels.unwrap_or_default();
+                    problems.append(&mut file.problems);
+                    if options.single_cls {
+                        file.objects.iter_mut().for_each(|object| object.class = 0);
+                    }
+                    records.push(Record { path: path.into(), size, objects: file.objects });
                 }
             }
         }
-        if let Some(first) = problems.first() {
-            let all =
-                if problems.len() > 1 { format!(" ({} rows are refused)", problems.len()) } else { String::new() };
+        Ok(Self { records, report, problems })
+    }
+
+    /// Why the split as a whole cannot be used.
+    pub fn refuse(&self, yaml: &DataYaml) -> Result<()> {
+        let Report { split, files, unreadable, no_label_file, .. } = &self.report;
+        let Some(first) = self.records.first() else {
+            let [Unreadable { path, reason }, ..] = &unreadable[..] else { bail!("{split}: no images") };
+            bail!("none of the {files} {split} images can be read; {}: {reason}", path.display());
+        };
+        let count = self.records.len();
+        if *split == Split::Train && *no_label_file == count {
+            let (key, example) = (files::split_key(yaml, *split), yaml.format.label_path(&first.path));
+            bail!("{key}: none of the {count} images has a label file such as {}", example.display());
+        }
+        Ok(())
+    }
+}
+
+impl Dataset {
+    /// Looks up the images of `split` and checks images and labels.
+    ///
+    /// # Errors
+    /// No images, none that can be read, a label that is refused, or training images without any label file.
+    pub fn open(yaml: &DataYaml, split: Split, options: &OpenOptions) -> Result<Self> {
+        let survey = Survey::of(yaml, split, options)?;
+        if let Some(first) = survey.problems.first() {
+            let count = survey.problems.len();
+            let all = if count > 1 { format!(" ({count} labels are refused)") } else { String::new() };
             bail!("{first}{all}");
         }
-        let Some(first) = records.first() else {
-            let [Unreadable { path, reason }, ..] = &report.unreadable[..] else { bail!("{split}: no images") };
-            bail!("none of the {} {split} images can be read; {}: {reason}", files.len(), path.display());
-        };
-        if split == Split::Train && report.no_label_file == records.len() {
-            let (file, line, count) = (yaml.file.display(), yaml.places(split)?.line, records.len());
-            let example = label_path(&first.path);
-            bail!("{file}:{line}: {split}: none of the {count} images has a label file such as {}", example.display());
-        }
-        Ok(Self { names: yaml.names.clone(), records, report, imgsz })
+        survey.refuse(yaml)?;
+        let Survey { records, report, .. } = survey;
+        Ok(Self { names: yaml.class_names(options.single_cls), records, report, imgsz: options.imgsz })
     }
 }
 
@@ -105,7 +171,7 @@ impl Source for Dataset {
         let mut sample = Sample::new(Arc::new(image), original);
         sample.id = index as u64;
         sample.path = Arc::clone(&record.path);
-        sample.objects = record.labels.iter().map(|label| label.to_object(original)).collect();
+        sample.objects.clone_from(&record.objects);
         sample.fit(self.imgsz);
         Ok(sample)
     }

@@ -4,10 +4,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use serde::Serialize;
 use trainer_image::Size;
 
-use super::decode;
-use super::labels::{self, LabelFile, label_path};
+use super::formats::{LabelFile, Labels};
+use super::headers::{Headers, Stamp};
 use super::yaml::Split;
 
 /// So many unreadable images are named in a warning; all stand in the report.
@@ -17,12 +18,12 @@ const MAX_NAMED: usize = 10;
 pub(super) enum Scanned {
     /// Why it cannot be used.
     Unreadable(String),
-    /// Its upright size, and its label file if there is one.
-    Image { size: Size, labels: Option<LabelFile> },
+    /// Its upright size, what the file was like when that was read, and what is said of it.
+    Image { size: Size, stamp: Option<Stamp>, labels: Option<LabelFile> },
 }
 
-/// Looks at every file, in parallel; the result is in the order of `files`.
-pub(super) fn scan(files: &[PathBuf], num_classes: usize) -> Vec<Scanned> {
+/// Looks at every file, in parallel; the result is in the order of `files`. Headers that are known are not read again.
+pub(super) fn scan(files: &[PathBuf], labels: &dyn Labels, headers: &Headers) -> Vec<Scanned> {
     let num_threads = thread::available_parallelism().map_or(1, usize::from);
     let per_thread = files.len().div_ceil(num_threads).max(1);
     let mut scanned: Vec<Option<Scanned>> = files.iter().map(|_| None).collect();
@@ -30,7 +31,7 @@ pub(super) fn scan(files: &[PathBuf], num_classes: usize) -> Vec<Scanned> {
         for (files, scanned) in files.chunks(per_thread).zip(scanned.chunks_mut(per_thread)) {
             scope.spawn(move || {
                 for (file, scanned) in files.iter().zip(scanned) {
-                    *scanned = Some(scan_one(file, num_classes));
+                    *scanned = Some(scan_one(file, labels, headers));
                 }
             });
         }
@@ -38,10 +39,14 @@ pub(super) fn scan(files: &[PathBuf], num_classes: usize) -> Vec<Scanned> {
     scanned.into_iter().flatten().collect()
 }
 
-fn scan_one(file: &Path, num_classes: usize) -> Scanned {
-    match decode::check(file) {
-        Ok(size) => Scanned::Image { size, labels: labels::read(&label_path(file), num_classes) },
-        Err(error) => Scanned::Unreadable(error.to_string().lines().next().unwrap_or_default().to_owned()),
+fn scan_one(file: &Path, labels: &dyn Labels, headers: &Headers) -> Scanned {
+    let (size, stamp) = match headers.size(file) {
+        Ok(found) => found,
+        Err(error) => return Scanned::Unreadable(error.to_string().lines().next().unwrap_or_default().to_owned()),
+    };
+    match labels.of(file, size) {
+        Ok(labels) => Scanned::Image { size, stamp, labels },
+        Err(reason) => Scanned::Unreadable(reason),
     }
 }
 
@@ -57,16 +62,18 @@ pub struct Report {
     pub backgrounds: usize,
     /// Readable images without a label file; they are backgrounds.
     pub no_label_file: usize,
-    /// Label rows left out because they repeat another.
+    /// Labels left out because they repeat another.
     pub duplicates: usize,
-    /// Label rows left out because their box has no area.
+    /// Labels left out because their box has no area.
     pub empty_boxes: usize,
+    /// Labels that reached beyond their image and were cut.
+    pub cut: usize,
     /// Image files left out.
     pub unreadable: Vec<Unreadable>,
 }
 
 /// An image file that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Unreadable {
     pub path: PathBuf,
     pub reason: String,
@@ -74,18 +81,19 @@ pub struct Unreadable {
 
 impl Report {
     pub(super) fn new(split: Split, files: usize) -> Self {
-        let (objects, backgrounds, no_label_file, duplicates, empty_boxes) = (0, 0, 0, 0, 0);
-        Self { split, files, objects, backgrounds, no_label_file, duplicates, empty_boxes, unreadable: Vec::new() }
+        let (objects, backgrounds, no_label_file, duplicates, empty_boxes, cut) = (0, 0, 0, 0, 0, 0);
+        Self { split, files, objects, backgrounds, no_label_file, duplicates, empty_boxes, cut, unreadable: Vec::new() }
     }
 
     /// Counts one readable image and its label file.
     pub(super) fn count(&mut self, labels: Option<&LabelFile>) {
         self.no_label_file += usize::from(labels.is_none());
-        self.backgrounds += usize::from(labels.is_none_or(|file| file.labels.is_empty()));
+        self.backgrounds += usize::from(labels.is_none_or(|file| file.objects.is_empty()));
         if let Some(file) = labels {
-            self.objects += file.labels.len();
+            self.objects += file.objects.len();
             self.duplicates += file.num_duplicates;
             self.empty_boxes += file.num_empty;
+            self.cut += file.num_cut;
         }
     }
 
@@ -98,7 +106,7 @@ impl Report {
     /// What the user should know, a line each; nothing where all is well.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let Self { split, duplicates, empty_boxes, no_label_file, .. } = self;
+        let Self { split, duplicates, empty_boxes, no_label_file, cut, .. } = self;
         let mut warnings = Vec::new();
         if !self.unreadable.is_empty() {
             warnings.push(format!("{split}: {} of {} images left out: unreadable", self.unreadable.len(), self.files));
@@ -112,10 +120,13 @@ impl Report {
                 .push(format!("{split}: none of the {no_label_file} images has a label file: its figures will be 0"));
         }
         if *duplicates > 0 {
-            warnings.push(format!("{split}: {duplicates} label rows left out: exact duplicates"));
+            warnings.push(format!("{split}: {duplicates} labels left out: exact duplicates"));
         }
         if *empty_boxes > 0 {
-            warnings.push(format!("{split}: {empty_boxes} label rows left out: boxes without area"));
+            warnings.push(format!("{split}: {empty_boxes} labels left out: boxes without area"));
+        }
+        if *cut > 0 {
+            warnings.push(format!("{split}: {cut} labels reach beyond their image: cut"));
         }
         warnings
     }

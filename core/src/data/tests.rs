@@ -33,7 +33,11 @@ impl Folder {
     }
 
     fn open(&self, split: Split) -> Result<Dataset> {
-        Dataset::open(&DataYaml::read(&self.path("data.yaml"))?, split, 1.0, 80)
+        Dataset::open(
+            &DataYaml::read(&self.path("data.yaml"))?,
+            split,
+            &OpenOptions { cache: None, ..OpenOptions::new(80) },
+        )
     }
 
     /// The message of the error, with `~` for the folder.
@@ -75,13 +79,14 @@ fn fraction_keeps_the_first_part() {
         folder.image(&format!("images/val/{name}.png"), 40, 30);
     }
     let yaml = DataYaml::read(&folder.path("data.yaml")).unwrap();
+    let options = |fraction| OpenOptions { fraction, cache: None, ..OpenOptions::new(80) };
     let names = |fraction| -> String {
-        let data = Dataset::open(&yaml, Split::Val, fraction, 80).unwrap();
+        let data = Dataset::open(&yaml, Split::Val, &options(fraction)).unwrap();
         data.records.iter().map(|r| r.path.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
     };
     assert_eq!((names(1.0), names(0.4), names(0.001)), ("abcde".to_owned(), "ab".to_owned(), "a".to_owned()));
     for wrong in [0.0, -1.0, 1.5, f64::NAN] {
-        let message = Dataset::open(&yaml, Split::Val, wrong, 80).unwrap_err().to_string();
+        let message = Dataset::open(&yaml, Split::Val, &options(wrong)).unwrap_err().to_string();
         assert_eq!(message, format!("fraction {wrong} is not above 0 and at most 1"));
     }
 }
@@ -101,8 +106,8 @@ fn unreadable_images_are_left_out_and_named() {
         "~/images/train/flat.png: 40x9 pixels: a side needs at least 10",
         "~/images/train/text.jpg: not an image in a known format (JPEG, PNG, WebP, TIFF, BMP, GIF)",
         "~/images/train/x.heic: the file is empty",
-        "train: 1 label rows left out: exact duplicates",
-        "train: 1 label rows left out: boxes without area",
+        "train: 1 labels left out: exact duplicates",
+        "train: 1 labels left out: boxes without area",
     ];
     let root = folder.0.path().to_str().unwrap();
     let warnings: Vec<String> = data.report.warnings().iter().map(|line| line.replace(root, "~")).collect();
@@ -124,7 +129,7 @@ fn a_refused_label_stops_the_opening() {
     let first = "~/labels/train/b.txt:2: class 2 is not in the data set, whose names end at 1";
     assert_eq!(folder.message(Split::Train), first);
     folder.write("labels/train/c.txt", b"0 0.5\n0 9 9 9 9\n");
-    assert_eq!(folder.message(Split::Train), format!("{first} (3 rows are refused)"));
+    assert_eq!(folder.message(Split::Train), format!("{first} (3 labels are refused)"));
 }
 
 #[test]
@@ -147,25 +152,17 @@ fn missing_folders_and_labels_are_told_apart() {
 }
 
 #[test]
-fn real_data_opens() {
-    let data = std::env::var_os("TRAINER_REAL_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
-    for (set, split, images, objects) in [
-        ("bccd", Split::Train, 205, 2804),
-        ("bccd", Split::Val, 87, 1137),
-        ("bccd", Split::Test, 72, 945),
-        ("coco-open", Split::Train, 92, 820),
-        ("coco-open", Split::Val, 66, 552),
-    ] {
-        let file = data.join(set).join("data.yaml");
-        if !file.is_file() {
-            eprintln!("left out: no {} (TRAINER_REAL_DATA names the directory of the real data)", file.display());
-            continue;
-        }
-        let set = Dataset::open(&DataYaml::read(&file).unwrap(), split, 1.0, 320).unwrap();
-        assert_eq!((set.len(), set.report.objects), (images, objects)); // rows of the label files, counted by grep
-        assert!(set.report.warnings().is_empty(), "{:?}", set.report.warnings());
-        let sample = set.load(set.len() - 1).unwrap();
-        assert_eq!(sample.size().width.max(sample.size().height), 320);
-    }
+fn images_of_a_json_may_be_named() {
+    let folder = Folder::new();
+    folder.image("photos/a.png", 40, 30);
+    let json = br#"{"images": [{"id": 1, "file_name": "a.png"}], "categories": [{"id": 4, "name": "cat"}],
+        "annotations": [{"image_id": 1, "category_id": 4, "bbox": [1, 2, 3, 4]}]}"#;
+    folder.write("lists/t.json", json);
+    folder.write("data.yaml", b"train: lists/t.json\nval: lists/t.json\nimages: {train: photos}\n");
+    let data = folder.open(Split::Train).unwrap();
+    assert_eq!((data.names, data.records[0].objects[0].bbox), (vec!["cat".to_owned()], Bbox::new(1.0, 2.0, 4.0, 6.0)));
+    let start = "~/data.yaml:2: val: ~/lists/t.json: its image a.png is in none of ~/lists, ~/images/t, ~/t, ~/lists/i";
+    assert!(folder.message(Split::Val).starts_with(start), "{}", folder.message(Split::Val));
+    folder.write("data.yaml", b"train: lists/t.json\nval: lists/t.json\nimages: photos\n");
+    assert_eq!(folder.open(Split::Val).unwrap().len(), 1);
 }

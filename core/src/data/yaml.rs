@@ -1,18 +1,27 @@
 //! `data.yaml` as people have it: where the images of each split are, and what the classes are called.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
-use serde::Deserialize;
+use anyhow::{Context, Result, anyhow, ensure};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
 use serde_saphyr::{MessageFormatter, Spanned, UserMessageFormatter};
+
+use super::formats::{Format, VISDRONE_CLASSES, brief, short};
+use super::layout;
+use crate::near::near;
 
 /// More classes than this are a slip of the pen.
 const MAX_CLASSES: usize = 100_000;
 
+/// Larger files are no data.yaml.
+const MAX_BYTES: u64 = 16 << 20;
+
 /// A part of the data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Split {
     Train,
     Val,
@@ -20,6 +29,9 @@ pub enum Split {
 }
 
 impl Split {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Val, Self::Test];
+
     /// The split's key in `data.yaml`.
     #[must_use]
     pub fn key(self) -> &'static str {
@@ -46,46 +58,83 @@ pub struct DataYaml {
     pub root: PathBuf,
     /// The class names; class i is `names[i]`. Never empty.
     pub names: Vec<String>,
-    train: Places,
-    val: Places,
-    test: Option<Places>,
+    /// How the labels are written.
+    pub format: Format,
+    /// `images`: where the images of a COCO json are, if the file says so.
+    pub(super) images: Option<Folders>,
+    pub(super) train: Places,
+    pub(super) val: Places,
+    pub(super) test: Option<Places>,
 }
 
 /// What a split's key says: folders and .txt lists, and the line it stands on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Places {
+    /// 0 where no file says it.
     pub line: u64,
     pub paths: Vec<String>,
 }
 
+/// A folder of images, or one a split.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "images: expected a folder, or a folder for each of train, val and test")]
+pub(super) enum Folders {
+    One(String),
+    Each(BTreeMap<String, String>),
+}
+
 impl DataYaml {
-    /// Reads and checks `file`; images are not looked for yet.
+    /// Reads and checks `file`, or the folder of a data set, and finds out how its labels are written.
     ///
     /// # Errors
-    /// A file that is missing, not YAML, or lacks `train`, `val`, or class names. The message names file, line, key.
+    /// A file that is missing, not YAML, or lacks `train`, `val`, or class names; a folder without a data set. The
+    /// message names file, line, key.
     pub fn read(file: &Path) -> Result<Self> {
         let name = file.display();
-        ensure!(!file.is_dir(), "{name} is a folder: name the data.yaml in it");
+        if file.is_dir() {
+            let inner = file.join("data.yaml");
+            return if inner.is_file() { Self::read(&inner) } else { layout::of_folder(file) };
+        }
+        let is_json = file.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("json"));
+        ensure!(!is_json, "{name} is one json: write a data.yaml that names one for `train` and one for `val`");
+        let length = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
+        ensure!(length <= MAX_BYTES, "{name} has {length} bytes: too large for a data.yaml");
         let text = std::fs::read_to_string(file)
             .with_context(|| format!("cannot read {name}: data= takes the path of a YOLO data.yaml"))?;
-        let options = serde_saphyr::options! { with_snippet: false };
-        let raw: Raw = serde_saphyr::from_str_with_options(&text, options).map_err(|error| {
-            let message = UserMessageFormatter.format_message(&error);
-            let Some(line) = error.location().map(|at| at.line()) else { return anyhow!("{name}: {message}") };
-            let source = text.lines().nth((line as usize).saturating_sub(1)).unwrap_or_default().trim();
-            anyhow!("{name}:{line}: cannot read `{source}`: {message}")
-        })?;
-
-        let places = |key, found: Option<Spanned<Paths>>| {
-            let found = found.with_context(|| {
-                format!("{name}: no `{key}`: add the folder (or .txt list) of its images, e.g. `{key}: images/{key}`")
-            })?;
-            Ok::<_, anyhow::Error>(Places { line: found.referenced.line(), paths: found.value.0 })
+        let Written { mut yaml, format, names } = Written::parse(file, &text)?;
+        yaml.format = match format {
+            Some(format) => format,
+            None => layout::format(&yaml)?,
         };
-        let test = raw.test.map(|found| Places { line: found.referenced.line(), paths: found.value.0 });
-        let (train, val) = (places("train", raw.train)?, places("val", raw.val)?);
-        let names = class_names(raw.names, raw.nc).map_err(|error| anyhow!("{name}{error}"))?;
-        Ok(Self { file: file.to_path_buf(), root: root(file, raw.path.as_deref()), names, train, val, test })
+        yaml.names = match names {
+            Some(names) => names,
+            None => layout::names(&yaml)?,
+        };
+        let (count, needed) = (yaml.names.len(), VISDRONE_CLASSES.len());
+        ensure!(
+            yaml.format != Format::VisDrone || count == needed,
+            "{name}: names: {count} of them, but VisDrone has {needed} classes: correct them, or remove names"
+        );
+        Ok(yaml)
+    }
+
+    /// The splits that it names.
+    pub fn splits(&self) -> impl Iterator<Item = Split> {
+        Split::ALL.into_iter().filter(|split| self.places(*split).is_ok())
+    }
+
+    /// The class names of a run: one alone with `single_cls`.
+    #[must_use]
+    pub fn class_names(&self, single_cls: bool) -> Vec<String> {
+        if single_cls && self.names.len() > 1 { vec!["item".to_owned()] } else { self.names.clone() }
+    }
+
+    /// The folder that `images` names for `split`.
+    pub(super) fn images(&self, split: Split) -> Option<&str> {
+        match self.images.as_ref()? {
+            Folders::One(folder) => Some(folder),
+            Folders::Each(folders) => folders.get(split.key()).map(String::as_str),
+        }
     }
 
     /// Where the images of `split` are, as the file says it.
@@ -96,6 +145,44 @@ impl DataYaml {
             Split::Test => (self.test.as_ref())
                 .with_context(|| format!("{}: no `test`: add it, or use another split", self.file.display())),
         }
+    }
+}
+
+/// A data.yaml before a look at the files that it names.
+pub(super) struct Written {
+    /// Without names, and in any format.
+    pub yaml: DataYaml,
+    pub format: Option<Format>,
+    pub names: Option<Vec<String>>,
+}
+
+impl Written {
+    /// Reads the text of `file`.
+    pub fn parse(file: &Path, text: &str) -> Result<Self> {
+        let name = file.display();
+        let options = serde_saphyr::options! { with_snippet: false };
+        let raw: Raw = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+            let message = brief(&UserMessageFormatter.format_message(&error));
+            let Some(line) = error.location().map(|at| at.line()) else { return anyhow!("{name}: {message}") };
+            let source = text.lines().nth((line as usize).saturating_sub(1)).unwrap_or_default().trim();
+            anyhow!("{name}:{line}: cannot read `{}`: {message}", short(source))
+        })?;
+        let places = |key, found: Option<Spanned<Paths>>| {
+            let found = found.with_context(|| {
+                format!("{name}: no `{key}`: add the folder (or .txt list) of its images, e.g. `{key}: images/{key}`")
+            })?;
+            Ok::<_, anyhow::Error>(Places { line: found.referenced.line(), paths: found.value.0 })
+        };
+        let test = raw.test.map(|found| Places { line: found.referenced.line(), paths: found.value.0 });
+        let (train, val) = (places("train", raw.train)?, places("val", raw.val)?);
+        let format = raw.format.map(|format| named_format(&format.value, format.referenced.line())).transpose();
+        let names = (raw.names.is_some() || raw.nc.is_some()).then(|| class_names(raw.names, raw.nc)).transpose();
+        let (format, names) =
+            format.and_then(|format| Ok((format, names?))).map_err(|error| anyhow!("{name}{error}"))?;
+        let (file, root) = (file.to_path_buf(), root(file, raw.path.as_deref()));
+        let (images, any) = (raw.images, Format::Yolo);
+        let yaml = DataYaml { file, root, names: Vec::new(), format: any, images, train, val, test };
+        Ok(Self { yaml, format, names })
     }
 }
 
@@ -112,8 +199,7 @@ fn root(file: &Path, path: Option<&str>) -> PathBuf {
 fn class_names(names: Option<Spanned<Names>>, nc: Option<Spanned<String>>) -> Result<Vec<String>> {
     let nc = nc.map(|nc| num_classes(&nc.value, nc.referenced.line())).transpose()?;
     let Some(found) = names else {
-        let Some(nc) = nc else { bail!(": no `names`: add the class names, e.g. `names: [cat, dog]`") };
-        return Ok((0..nc).map(|class| format!("class_{class}")).collect());
+        return Ok((0..nc.unwrap_or_default()).map(|class| format!("class_{class}")).collect());
     };
     let line = found.referenced.line();
     let mut names: Vec<Option<String>> = vec![None; found.value.0.len()];
@@ -122,6 +208,7 @@ fn class_names(names: Option<Spanned<Names>>, nc: Option<Spanned<String>>) -> Re
         let last = names.len() - 1;
         let place = class.parse().ok().and_then(|class: usize| names.get_mut(class)).filter(|place| place.is_none());
         let place = place.with_context(|| {
+            let (class, name) = (short(&class), short(&name));
             format!(":{line}: names: class `{class}` ({name}), expected every number from 0 to {last} once")
         })?;
         *place = Some(name);
@@ -133,9 +220,18 @@ fn class_names(names: Option<Spanned<Names>>, nc: Option<Spanned<String>>) -> Re
     Ok(names.into_iter().flatten().collect())
 }
 
+fn named_format(name: &str, line: u64) -> Result<Format> {
+    let known = Format::ALL.iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
+    known.map(|(_, format)| *format).with_context(|| {
+        let names = Format::ALL.map(|(name, _)| name);
+        format!(":{line}: format: `{}`, expected one of {}{}", short(name), names.join(", "), near(name, names))
+    })
+}
+
 fn num_classes(nc: &str, line: u64) -> Result<usize> {
     let number = nc.parse().ok().filter(|number| (1..=MAX_CLASSES).contains(number));
-    number.with_context(|| format!(":{line}: nc: `{nc}`, expected a number of classes from 1 to {MAX_CLASSES}"))
+    number
+        .with_context(|| format!(":{line}: nc: `{}`, expected a number of classes from 1 to {MAX_CLASSES}", short(nc)))
 }
 
 /// The file as written.
@@ -148,6 +244,8 @@ struct Raw {
     test: Option<Spanned<Paths>>,
     names: Option<Spanned<Names>>,
     nc: Option<Spanned<String>>,
+    format: Option<Spanned<String>>,
+    images: Option<Folders>,
 }
 
 /// One path or a list of them.
@@ -278,6 +376,10 @@ mod tests {
             ("names: {0: a, 00: c}", ":3: names: class `00` (c), expected every number from 0 to 1 once"),
             ("names: [a]\nnc: 2", ":3: names: 1 of them, but nc says 2 classes: correct one, or remove nc"),
             ("names: [a]\nnc: two", ":4: nc: `two`, expected a number of classes from 1 to 100000"),
+            (
+                "names: [a]\nformat: cocoa",
+                ":4: format: `cocoa`, expected one of yolo, coco, voc, visdrone; did you mean `coco`?",
+            ),
             ("nc: 0", ":3: nc: `0`, expected a number of classes from 1 to 100000"),
             ("names: []", ":3: names: at least one class is needed"),
             ("names: [a\nx: y", ":4: cannot read `x: y`: illegal placement of ':' indicator"),
@@ -299,7 +401,7 @@ mod tests {
         let missing = format!("{:#}", DataYaml::read(Path::new("/nowhere/data.yaml")).unwrap_err());
         let start = "cannot read /nowhere/data.yaml: data= takes the path of a YOLO data.yaml: No such file";
         assert!(missing.starts_with(start), "{missing}");
-        let folder = DataYaml::read(Path::new("/")).unwrap_err().to_string();
-        assert_eq!(folder, "/ is a folder: name the data.yaml in it");
+        let json = DataYaml::read(Path::new("a.json")).unwrap_err().to_string();
+        assert_eq!(json, "a.json is one json: write a data.yaml that names one for `train` and one for `val`");
     }
 }

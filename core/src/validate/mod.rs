@@ -16,7 +16,7 @@ use crate::{
     batch::Batch,
     data::{
         Dataset,
-        loader::{Loader, LoaderOptions, RawBatch, SampleInfo},
+        loader::{BatchObject, Loader, LoaderOptions, RawBatch, SampleInfo},
     },
     loss::{LossChain, LossPoint},
     model::{Anchors, Network, RawPredictions},
@@ -99,7 +99,8 @@ pub fn validate(
         for (i, sample) in raw.samples.iter().enumerate() {
             let found = nms(&decoded[i], num_classes, options)?;
             let found = to_original(found, sample);
-            evaluator.add(&found.iter().map(Scored::from).collect::<Vec<_>>(), &truths(&raw, i, sample))?;
+            evaluator
+                .add(&found.iter().map(Scored::from).collect::<Vec<_>>(), &truths(&raw, i, sample, num_classes))?;
             detections.push(ImageDetections { path: Arc::clone(&sample.path), detections: found });
         }
     }
@@ -141,15 +142,18 @@ fn to_original(mut found: Vec<Detection>, sample: &SampleInfo) -> Vec<Detection>
     found
 }
 
-fn truths(raw: &RawBatch, image: usize, sample: &SampleInfo) -> Vec<Truth> {
+/// What is there, in pixels of the file. A region in which nothing is scored stands there for every class.
+fn truths(raw: &RawBatch, image: usize, sample: &SampleInfo, num_classes: usize) -> Vec<Truth> {
     let Some(back) = sample.to_input.inverse() else { return Vec::new() };
-    let own = raw.objects.iter().filter(|object| object.image as usize == image);
-    own.map(|found| {
-        let mut object = found.object.clone();
-        object.bbox = map(&object.bbox, &back).clip(sample.original);
-        Truth::from(&object)
-    })
-    .collect()
+    let mut truths = Vec::new();
+    for BatchObject { object, .. } in raw.objects.iter().filter(|object| object.image as usize == image) {
+        let truth = Truth { rect: map(&object.bbox, &back).clip(sample.original).into(), ..Truth::from(object) };
+        match object.ignore {
+            true => truths.extend((0..num_classes as u32).map(|class| Truth { class, ..truth })),
+            false => truths.push(truth),
+        }
+    }
+    truths
 }
 
 /// Letterboxing scales and moves only, so corners stay corners.
@@ -181,9 +185,23 @@ pub fn coco_rows(images: &[ImageDetections]) -> Vec<CocoRow> {
 
 #[cfg(test)]
 mod tests {
-    use trainer_sdk::Size;
+    use trainer_sdk::{Object, Size};
 
     use super::*;
+
+    #[test]
+    fn a_region_to_ignore_counts_for_every_class() {
+        let object = Object { ignore: true, ..Object::new(0, Bbox::new(8.0, 8.0, 16.0, 16.0)) };
+        let crowd = Object { crowd: true, ..Object::new(1, Bbox::new(0.0, 0.0, 4.0, 4.0)) };
+        let objects = [object, crowd].map(|object| BatchObject { image: 0, object }).to_vec();
+        let (size, to_input) = (Size::square(32), Matrix::scale(0.5, 0.5));
+        let sample = SampleInfo { id: 0, path: Path::new("a").into(), original: Size::square(64), to_input };
+        let raw = RawBatch { pixels: Vec::new(), size, objects, samples: vec![sample.clone()], skipped: Vec::new() };
+        let truths = truths(&raw, 0, &sample, 3);
+        assert_eq!(truths.iter().map(|truth| truth.class).collect::<Vec<_>>(), [0, 1, 2, 1]);
+        assert!(truths.iter().all(|truth| truth.crowd));
+        assert_eq!(truths[2].rect, Bbox::new(16.0, 16.0, 32.0, 32.0).into());
+    }
 
     #[test]
     fn detections_return_to_the_pixels_of_the_file() {

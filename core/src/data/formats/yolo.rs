@@ -2,113 +2,53 @@
 //!
 //! A row that cannot be meant is a problem that names file and line; no row is ever dropped in silence.
 
-use std::collections::HashSet;
-use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
 use trainer_image::{Bbox, Object, Size};
 
+use super::place::Placed;
+use super::text::{self, number, short};
+use super::{LabelFile, Labels};
+
 /// How far a coordinate may lie outside 0 to 1: rounding in labelling tools.
 const TOLERANCE: f32 = 0.01;
 
-/// Larger files are not label files.
-const MAX_BYTES: u64 = 64 << 20;
-
-/// One object, in fractions of the image's width and height, within 0 to 1.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Label {
-    pub class: u32,
-    /// Left, top, right, bottom.
-    pub bbox: [f32; 4],
-    /// The outline, empty for a row that states a box.
-    pub polygon: Vec<[f32; 2]>,
-}
-
-impl Label {
-    /// The object in pixels of an image of `size`.
-    #[must_use]
-    pub fn to_object(&self, size: Size) -> Object {
-        let (width, height) = (size.width as f32, size.height as f32);
-        let [x1, y1, x2, y2] = self.bbox;
-        let mut object = Object::new(self.class, Bbox::new(x1 * width, y1 * height, x2 * width, y2 * height));
-        object.polygon = self.polygon.iter().map(|[x, y]| [x * width, y * height]).collect();
-        object
-    }
-}
-
-/// What is wrong with a label file, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    pub file: PathBuf,
-    /// Counted from 1; 0 where the whole file is meant.
-    pub line: usize,
-    pub message: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = if self.line > 0 { format!(":{}", self.line) } else { String::new() };
-        write!(f, "{}{line}: {}", self.file.display(), self.message)
-    }
-}
-
-/// The content of one label file.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct LabelFile {
-    pub labels: Vec<Label>,
-    /// Rows left out because they repeat an earlier one exactly.
-    pub num_duplicates: usize,
-    /// Rows left out because their box has no area.
-    pub num_empty: usize,
-    /// Rows that are refused.
-    pub problems: Vec<Problem>,
-}
-
 /// Where the labels of `image` are: its last folder `images` replaced by `labels`, its suffix by `txt`.
-#[must_use]
 pub fn label_path(image: &Path) -> PathBuf {
+    swap_folder(image, "images", "labels", "txt")
+}
+
+/// The path of `image` with its last folder `from` replaced by `to`, and another suffix.
+pub(super) fn swap_folder(image: &Path, from: &str, to: &str, suffix: &str) -> PathBuf {
     let parts: Vec<Component> = image.components().collect();
     let folders = &parts[..parts.len().saturating_sub(1)];
-    let images = folders.iter().rposition(|part| part.as_os_str() == "images");
+    let found = folders.iter().rposition(|part| part.as_os_str() == from);
     let replaced = parts.iter().enumerate().map(|(i, part)| match part {
-        _ if Some(i) == images => "labels".as_ref(),
+        _ if Some(i) == found => to.as_ref(),
         part => part.as_os_str(),
     });
-    replaced.collect::<PathBuf>().with_extension("txt")
+    replaced.collect::<PathBuf>().with_extension(suffix)
 }
 
-/// Reads the label file `file` of a data set with `num_classes` classes; `None` where there is none.
-#[must_use]
-pub fn read(file: &Path, num_classes: usize) -> Option<LabelFile> {
-    let mut bytes = Vec::new();
-    match File::open(file).and_then(|opened| opened.take(MAX_BYTES + 1).read_to_end(&mut bytes)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => Some(refuse(file, format!("cannot be read: {error}"))),
-        Ok(_) if bytes.len() as u64 > MAX_BYTES => Some(refuse(file, "too large for a label file".to_owned())),
-        Ok(_) => Some(parse(file, &bytes, num_classes)),
+/// The label files of a data set with so many classes.
+pub(super) struct Yolo {
+    pub num_classes: usize,
+}
+
+impl Labels for Yolo {
+    fn of(&self, image: &Path, size: Size) -> Result<Option<LabelFile>, String> {
+        let file = label_path(image);
+        Ok(match text::read(&file) {
+            Ok(bytes) => bytes.map(|bytes| parse(&file, &bytes, self.num_classes, size)),
+            Err(message) => Some(LabelFile::refused(&file, message)),
+        })
     }
 }
 
-fn refuse(file: &Path, message: String) -> LabelFile {
-    LabelFile { problems: vec![Problem { file: file.to_path_buf(), line: 0, message }], ..LabelFile::default() }
-}
-
-fn parse(file: &Path, bytes: &[u8], num_classes: usize) -> LabelFile {
+pub(super) fn parse(file: &Path, bytes: &[u8], num_classes: usize, size: Size) -> LabelFile {
     let mut found = LabelFile::default();
-    let mut seen = HashSet::new();
-    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
-    for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
-        match parse_row(line.trim_ascii(), num_classes) {
-            Ok(None) => {}
-            Ok(Some(row)) if !seen.insert(row.key()) => found.num_duplicates += 1,
-            Ok(Some(row)) => match row.into_label() {
-                Some(label) => found.labels.push(label),
-                None => found.num_empty += 1,
-            },
-            Err(message) => found.problems.push(Problem { file: file.to_path_buf(), line: index + 1, message }),
-        }
+    for (number, line) in text::lines(bytes) {
+        found.add(file, number, line.and_then(|line| parse_row(line, num_classes)).map(|row| row.place(size)));
     }
     found
 }
@@ -119,12 +59,10 @@ struct Row {
     values: Vec<f32>,
 }
 
-/// The row on `line`, `None` on a blank one, or what is wrong.
-fn parse_row(line: &[u8], num_classes: usize) -> Result<Option<Row>, String> {
-    let line = str::from_utf8(line).map_err(|_| "not UTF-8 text".to_owned())?;
+/// The row on `line`, which is not blank, or what is wrong.
+fn parse_row(line: &str, num_classes: usize) -> Result<Row, String> {
     let mut columns = line.split_ascii_whitespace();
-    let Some(class) = columns.next() else { return Ok(None) };
-    let class = parse_class(class, num_classes)?;
+    let class = parse_class(columns.next().unwrap_or_default(), num_classes)?;
     let values = columns.map(parse_number).collect::<Result<Vec<f32>, String>>()?;
     let count = values.len() + 1;
     if count != 5 && (count < 7 || count % 2 == 0) {
@@ -144,7 +82,7 @@ fn parse_row(line: &[u8], num_classes: usize) -> Result<Option<Row>, String> {
             ));
         }
     }
-    Ok(Some(Row { class, values }))
+    Ok(Row { class, values })
 }
 
 fn parse_class(text: &str, num_classes: usize) -> Result<u32, String> {
@@ -159,25 +97,17 @@ fn parse_class(text: &str, num_classes: usize) -> Result<u32, String> {
     Ok(number as u32)
 }
 
+/// Straight to 32 bits; `number` knows the reason where that fails.
 fn parse_number(text: &str) -> Result<f32, String> {
-    let number = text.parse().ok().filter(|number: &f32| number.is_finite());
-    number.ok_or_else(|| format!("`{}` is not a finite number", short(text)))
-}
-
-/// `text` fit for a message: without control characters, at most 30 characters.
-fn short(text: &str) -> String {
-    let escaped: String = text.chars().take(30).flat_map(char::escape_debug).collect();
-    if text.chars().nth(30).is_some() { escaped + "…" } else { escaped }
+    match text.parse() {
+        Ok(value) if f32::is_finite(value) => Ok(value),
+        _ => number(text).and_then(|_| Err(format!("`{}` is not a finite number", short(text)))),
+    }
 }
 
 impl Row {
-    /// Equal for exact duplicates, and only for them.
-    fn key(&self) -> (u32, Vec<u32>) {
-        (self.class, self.values.iter().map(|value| value.to_bits()).collect())
-    }
-
-    /// The object, cut to the image; `None` where nothing with an area is left.
-    fn into_label(self) -> Option<Label> {
+    /// The object, cut to the image of `size`.
+    fn place(self, size: Size) -> Placed {
         let (bbox, polygon) = if let &[cx, cy, width, height] = &self.values[..] {
             ([cx - width / 2.0, cy - height / 2.0, cx + width / 2.0, cy + height / 2.0], Vec::new())
         } else {
@@ -185,9 +115,14 @@ impl Row {
             let around = |[x1, y1, x2, y2]: [f32; 4], &[x, y]: &[f32; 2]| [x1.min(x), y1.min(y), x2.max(x), y2.max(y)];
             (points.iter().fold([1.0, 1.0, 0.0, 0.0], around), points)
         };
-        let bbox = bbox.map(|value| value.clamp(0.0, 1.0));
-        let polygon = polygon.into_iter().map(|point| point.map(|value| value.clamp(0.0, 1.0))).collect();
-        (bbox[2] > bbox[0] && bbox[3] > bbox[1]).then_some(Label { class: self.class, bbox, polygon })
+        let [x1, y1, x2, y2] = bbox.map(|value| value.clamp(0.0, 1.0));
+        if x2 <= x1 || y2 <= y1 {
+            return Placed::Empty;
+        }
+        let (width, height) = (size.width as f32, size.height as f32);
+        let mut object = Object::new(self.class, Bbox::new(x1 * width, y1 * height, x2 * width, y2 * height));
+        object.polygon = polygon.iter().map(|[x, y]| [x.clamp(0.0, 1.0) * width, y.clamp(0.0, 1.0) * height]).collect();
+        Placed::Inside { object, was_cut: false }
     }
 }
 
@@ -195,35 +130,33 @@ impl Row {
 mod tests {
     use super::*;
 
+    const SIZE: Size = Size::new(200, 80);
+
     fn parse_text(text: &str) -> LabelFile {
-        parse(Path::new("a.txt"), text.as_bytes(), 3)
+        parse(Path::new("a.txt"), text.as_bytes(), 3, SIZE)
     }
 
     fn problem(text: &str) -> String {
         let found = parse_text(text);
-        assert_eq!((found.problems.len(), found.labels.len()), (1, 0), "{text}");
+        assert_eq!((found.problems.len(), found.objects.len()), (1, 0), "{text}");
         found.problems[0].to_string()
     }
 
     #[test]
     fn boxes_and_polygons() {
-        let found = parse_text("\u{feff}0 0.5 0.5 0.5 0.25\r\n\r\n  2.0\t0.1 0.2 0.3 0.2 0.3 0.6  \r\n");
+        let found = parse_text("0 0.5 0.5 0.5 0.25\r\n\r\n  2.0\t0.25 0.5 0.5 0.5 0.5 0.75  \r\n");
         assert!(found.problems.is_empty());
-        let expected = [
-            Label { class: 0, bbox: [0.25, 0.375, 0.75, 0.625], polygon: vec![] },
-            Label { class: 2, bbox: [0.1, 0.2, 0.3, 0.6], polygon: vec![[0.1, 0.2], [0.3, 0.2], [0.3, 0.6]] },
-        ];
-        assert_eq!(found.labels, expected);
-        let object = found.labels[0].to_object(Size::new(200, 80));
-        assert_eq!(object.bbox, Bbox::new(50.0, 30.0, 150.0, 50.0));
-        assert_eq!(found.labels[1].to_object(Size::new(10, 10)).polygon[2], [3.0, 6.0]);
+        let mut outlined = Object::new(2, Bbox::new(50.0, 40.0, 100.0, 60.0));
+        outlined.polygon = vec![[50.0, 40.0], [100.0, 40.0], [100.0, 60.0]];
+        assert_eq!(found.objects, [Object::new(0, Bbox::new(50.0, 30.0, 150.0, 50.0)), outlined]);
     }
 
     #[test]
     fn what_leaves_the_image_is_cut() {
         let found = parse_text("0 1.0 0.005 0.5 0.5\n1 -0.01 0.5 0.2 0.5 1.01 1.009");
-        assert_eq!(found.labels[0].bbox, [0.75, 0.0, 1.0, 0.255]);
-        assert_eq!(found.labels[1].bbox, [0.0, 0.5, 1.0, 1.0]);
+        assert_eq!(found.objects[0].bbox, Bbox::new(150.0, 0.0, 200.0, 0.255 * 80.0));
+        assert_eq!(found.objects[1].bbox, Bbox::new(0.0, 40.0, 200.0, 80.0));
+        assert_eq!((found.objects[1].polygon[0], found.objects[1].polygon[2]), ([0.0, 40.0], [200.0, 80.0]));
     }
 
     #[test]
@@ -231,7 +164,7 @@ mod tests {
         let twice = "0 0.5 0.5 0.1 0.1\n0 0.50 0.5 0.1 0.1\n1 0.5 0.5 0.1 0.1\n";
         let flat = "0 0.5 0.5 0 0.1\n0 -0.01 0.5 0.01 0.1\n1 0 0 0 1 0 0.5";
         let found = parse_text(&format!("{twice}{flat}"));
-        assert_eq!((found.labels.len(), found.num_duplicates, found.num_empty), (2, 1, 3));
+        assert_eq!((found.objects.len(), found.num_duplicates, found.num_empty), (2, 1, 3));
         assert_eq!(parse_text(""), LabelFile::default());
     }
 
@@ -252,7 +185,7 @@ mod tests {
             ("3 0.5 0.5 0.1 0.1", "class 3 is not in the data set, whose names end at 2".to_owned()),
             ("0 0.5 nan 0.1 0.1", "`nan` is not a finite number".to_owned()),
             ("0 0.5 0.5 0.1 1e99", "`1e99` is not a finite number".to_owned()),
-            ("0 0.5 0,5 0.1 0.1", "`0,5` is not a finite number".to_owned()),
+            ("0 0.5 0,5 0.1 0.1", "`0,5` is not a finite number: decimals take a dot".to_owned()),
             ("0 0.5 1.02 0.1 0.1", format!("centre y 1.02 {outside}")),
             ("0 312 0.5 0.1 0.1", format!("centre x 312 {outside}")),
             ("0 0.5 0.5 -0.1 0.1", "width -0.1 is negative".to_owned()),
@@ -266,13 +199,17 @@ mod tests {
     #[test]
     fn garbage_is_refused_in_few_words() {
         assert_eq!(problem("0\0 0.5 0.5 0.1 0.1"), "a.txt:1: class `0\\0` is not a whole number from 0 on");
-        assert_eq!(parse(Path::new("a.txt"), b"\n\xff\xfe0", 3).problems[0].to_string(), "a.txt:2: not UTF-8 text");
+        assert_eq!(
+            parse(Path::new("a.txt"), b"\n\xff\xfe0", 3, SIZE).problems[0].to_string(),
+            "a.txt:2: not UTF-8 text"
+        );
         let huge = problem(&format!("0 0.5 {} 1 1", "9".repeat(1_000_000)));
         assert_eq!(huge, format!("a.txt:1: `{}…` is not a finite number", "9".repeat(30)));
         let long = parse_text(&format!("0 {}", "0.25 0.5 0.75 0.125 ".repeat(100_000)));
-        assert_eq!(long.labels[0].polygon.len(), 200_000);
-        assert!(read(Path::new("/"), 1).unwrap().problems[0].to_string().starts_with("/: cannot be read: "));
-        assert_eq!(read(Path::new("/nowhere/a.txt"), 1), None);
+        assert_eq!(long.objects[0].polygon.len(), 200_000);
+        let labels = Yolo { num_classes: 3 };
+        assert_eq!(labels.of(Path::new("/nowhere/a.jpg"), SIZE), Ok(None));
+        assert_eq!(labels.of(Path::new("/dev/null/a.jpg"), SIZE), Ok(None));
     }
 
     #[test]
