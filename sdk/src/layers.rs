@@ -67,8 +67,7 @@ impl Sample<'_> {
         ensure!(self.is_of_call(other), "a sample can be blended with one of the same call only");
         let (table, mut error) = (self.layers()?, Vec::new());
         // SAFETY: both objects are samples of this host.
-        let status =
-            unsafe { (table.blend)(self.raw().object, other.raw().object, share, abi::Sink::to(&mut error)) };
+        let status = unsafe { (table.blend)(self.raw().object, other.raw().object, share, abi::Sink::to(&mut error)) };
         status_to_result(status, &error)
     }
 

@@ -17,9 +17,8 @@ pub struct Perspective {
     /// Moves the centre by up to this share of the input size, along x and along y.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub translate: f64,
-    /// Scales by a factor in [1 - scale, 1 + scale].
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub scale: f64,
+    /// Scales by a factor in [1 - scale, 1 + scale], or in the range that two numbers state.
+    pub scale: Scale,
     /// Slants by up to so many degrees, along x and along y.
     #[schemars(range(min = 0.0, max = 89.0))]
     pub shear: f64,
@@ -28,9 +27,28 @@ pub struct Perspective {
     pub perspective: f64,
 }
 
+/// The factors that may be drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Scale {
+    /// Up to this more or less than 1.
+    Jitter(#[schemars(range(min = 0.0, max = 1.0))] f64),
+    /// From the first to the second.
+    Range(#[schemars(inner(range(min = 0.0, max = 10.0)))] [f64; 2]),
+}
+
+impl Scale {
+    fn draw(self, rng: &mut Rng) -> f64 {
+        match self {
+            Self::Jitter(by) => rng.uniform(1.0 - by, 1.0 + by),
+            Self::Range([low, high]) => rng.uniform(low, high),
+        }
+    }
+}
+
 impl Default for Perspective {
     fn default() -> Self {
-        Self { degrees: 0.0, translate: 0.1, scale: 0.5, shear: 0.0, perspective: 0.0 }
+        Self { degrees: 0.0, translate: 0.1, scale: Scale::Jitter(0.5), shear: 0.0, perspective: 0.0 }
     }
 }
 
@@ -39,7 +57,7 @@ impl Augmentation for Perspective {
         if sample.size() != Size::square(2 * cx.imgsz) {
             letterbox(sample, cx.imgsz)?;
         }
-        let scale = cx.rng.uniform(1.0 - self.scale, 1.0 + self.scale);
+        let scale = self.scale.draw(cx.rng);
         let matrix = self.matrix(scale, sample.size(), cx.imgsz, cx.rng);
         let before: Vec<_> = sample.objects().iter().map(Before::of).collect();
         sample.warp(&matrix, Size::square(cx.imgsz))?;
@@ -99,7 +117,8 @@ mod tests {
     use super::*;
     use crate::augment::testing::{IMGSZ, apply, sample};
 
-    const STILL: Perspective = Perspective { degrees: 0.0, translate: 0.0, scale: 0.0, shear: 0.0, perspective: 0.0 };
+    const STILL: Perspective =
+        Perspective { degrees: 0.0, translate: 0.0, scale: Scale::Jitter(0.0), shear: 0.0, perspective: 0.0 };
 
     #[test]
     fn without_a_mosaic_the_picture_is_letterboxed() {
@@ -122,7 +141,7 @@ mod tests {
 
     #[test]
     fn draws_stay_in_their_ranges() {
-        let bounds = Perspective { translate: 0.2, scale: 0.5, ..STILL };
+        let bounds = Perspective { translate: 0.2, ..STILL };
         for seed in 0..200 {
             let mut rng = Rng::from_key(&[seed]);
             let Matrix([[a, _, _], [_, b, _], _]) = bounds.matrix(0.7, Size::square(128), 64, &mut rng);

@@ -143,7 +143,9 @@ mod tests {
 
     /// The sample's one source picture.
     fn source(sample: &Sample) -> &Arc<Image> {
-        let [Layer { content: Content::Picture { image, .. }, .. }] = &sample.layers[..] else { panic!("not one picture") };
+        let [Layer { content: Content::Picture { image, .. }, .. }] = &sample.layers[..] else {
+            panic!("not one picture")
+        };
         image
     }
 
