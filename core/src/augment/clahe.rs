@@ -52,7 +52,7 @@ fn equalise_color(pixels: &mut [u8], size: Size, limit: f64, tiles: usize) {
 }
 
 /// One channel: every tile has its curve, and between the centres of tiles curves are blended.
-fn equalise(values: &mut [u8], Size { width, height }: Size, limit: f64, tiles: usize) {
+pub(super) fn equalise(values: &mut [u8], Size { width, height }: Size, limit: f64, tiles: usize) {
     let (width, height) = (width as usize, height as usize);
     let is_even = width.is_multiple_of(tiles) && height.is_multiple_of(tiles);
     let padded = |length: usize| if is_even { length } else { length + tiles - length % tiles };

@@ -114,6 +114,8 @@ impl Line<'_> {
 }
 
 #[cfg(test)]
+mod parity;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
