@@ -228,17 +228,6 @@ fn figures(set: &Dataset, words: &str, imgsz: u32, samples: usize) -> BTreeMap<&
             put("pixel_mean", mean);
             put("pixel_variance", squares / pixels.len() as f64);
         }
-        if let Some(folder) = std::env::var_os("PICTURES").filter(|_| number % set.len() < 4 && number < 400) {
-            let mut picture = image::RgbImage::from_raw(imgsz, imgsz, sample.render()).unwrap();
-            for object in &sample.objects {
-                let b = object.bbox;
-                let (x1, y1, x2, y2) = (b.x1 as u32, b.y1 as u32, (b.x2 as u32).min(imgsz - 1), (b.y2 as u32).min(imgsz - 1));
-                for x in x1..=x2 { for y in [y1, y2] { picture.put_pixel(x, y, image::Rgb([255, 0, 0])); } }
-                for y in y1..=y2 { for x in [x1, x2] { picture.put_pixel(x, y, image::Rgb([255, 0, 0])); } }
-            }
-            let file = format!("{}_{number}.png", words.split_whitespace().last().unwrap().replace('=', ""));
-            picture.save(Path::new(&folder).join(file)).unwrap();
-        }
     }
     figures
 }
