@@ -161,7 +161,8 @@ fn dataset(data: &Path, kind: &str, imgsz: u32) -> (tempfile::TempDir, Dataset) 
         symlink(data.join("images/train2017").join(name), root.join("images").join(name)).unwrap();
         let mut rows = String::new();
         for annotation in list("annotations").iter().filter(|it| it["image_id"] == image["id"]) {
-            let numbers = |value: &Value| value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect::<Vec<_>>();
+            let numbers =
+                |value: &Value| value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect::<Vec<_>>();
             let bbox = numbers(&annotation["bbox"]);
             if annotation["iscrowd"] == 1 || bbox[2].min(bbox[3]) <= 0.0 {
                 continue;
@@ -208,8 +209,7 @@ fn figures(set: &Dataset, words: &str, imgsz: u32, samples: usize) -> BTreeMap<&
         let load = |position: usize| Ok(decoded[order[position]].clone());
         let position = set.len() + at;
         let (window, epochs) = (set.len(), usize::MAX);
-        let context =
-            EpochContext { seed: 1, epoch: epoch + 1, epochs, imgsz, order: &order, window, decoded: &load };
+        let context = EpochContext { seed: 1, epoch: epoch + 1, epochs, imgsz, order: &order, window, decoded: &load };
         let sample = pipeline.run(load(position).unwrap(), position, &context).unwrap();
         put("count", sample.objects.len() as f64);
         for object in &sample.objects {
