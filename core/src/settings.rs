@@ -157,7 +157,7 @@ pub fn resolve(
     for (key, text) in keys {
         config = set(config, registry, key, text)?;
     }
-    if !file.as_ref().is_some_and(|file| file.values.get("augment").is_some()) {
+    if file.as_ref().is_none_or(|file| file.values.get("augment").is_none()) {
         recipe::order(&mut config.augment);
     }
     recipe::fill(&mut config.augment, &config.model.name);

@@ -68,7 +68,7 @@ pub fn hints(stages: &[ComponentConfig], model: &str) -> Vec<String> {
         let (value, authors) = (stage.options.get(scaled.option)?.as_f64()?, scaled.value(model));
         (value > authors).then(|| {
             let Scaled { key, .. } = scaled;
-            format!("{key}={value} is beyond the authors' recipe for {model}, which has {key}={authors}; larger models have more")
+            format!("{key}={value} is beyond the authors' recipe for {model}, which has {key}={authors}")
         })
     };
     SCALED.iter().filter_map(beyond).collect()
@@ -116,7 +116,7 @@ mod tests {
         assert_eq!((option(&own, "mixup", "p"), option(&own, "copy_paste", "p")), (0.5, 0.5));
         assert_eq!(
             hints(&own, "yolo12l"),
-            ["mixup=0.5 is beyond the authors' recipe for yolo12l, which has mixup=0.15; larger models have more"]
+            ["mixup=0.5 is beyond the authors' recipe for yolo12l, which has mixup=0.15"]
         );
     }
 
