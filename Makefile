@@ -2,7 +2,7 @@
 CARGO_FLAGS = --release --locked
 export TRAINER_REAL_DATA ?= $(CURDIR)/../shared/data
 
-.PHONY: demo test bench build setup check fmt clippy deny
+.PHONY: demo test bench book build setup check fmt clippy deny
 
 demo: build
 	target/release/trainer --plugin label_smooth.so
@@ -13,6 +13,11 @@ test: build
 bench: build
 	OMP_NUM_THREADS=1 cargo bench --profile release --locked -p trainer --bench calls --bench chain --bench dispatch --bench load
 	scripts/bench-table
+
+# The pages of docs/ as a site in target/book; they read as they are, too.
+book:
+	@command -v mdbook >/dev/null || { echo "mdbook is missing; install it with: cargo install mdbook --version 0.5.3 --locked" >&2; exit 1; }
+	mdbook build docs
 
 build: setup
 	cargo build $(CARGO_FLAGS) --workspace

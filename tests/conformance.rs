@@ -1,7 +1,13 @@
 //! `trainer plugin check`: what ships passes, and each misfit of tests/plugins fails the right check for the right
 //! reason.
 
-use std::{fs, process::Command};
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::ffi::OsStrExt as _,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -10,14 +16,14 @@ use trainer_sdk::component;
 use crate::run::built;
 
 /// One run of the command, as its JSON document shows it.
-struct Checked {
-    exit: i32,
+pub struct Checked {
+    pub exit: i32,
     rows: Vec<Value>,
-    home: TempDir,
+    pub home: TempDir,
 }
 
 impl Checked {
-    fn new(words: &str) -> Self {
+    pub fn new(words: &str) -> Self {
         Self::with(words, &[])
     }
 
@@ -36,13 +42,16 @@ impl Checked {
     }
 
     /// The rows of an outcome, as `check component: reason`.
-    fn of(&self, outcome: &str) -> Vec<String> {
+    pub fn of(&self, outcome: &str) -> Vec<String> {
         let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
-        let line = |row: &Value| format!("{} {}: {}", text(row, "check"), text(row, "component"), text(row, "reason"));
+        let home = self.home.path().to_str().unwrap();
+        let line = |row: &Value| {
+            format!("{} {}: {}", text(row, "check"), text(row, "component"), text(row, "reason").replace(home, "HOME"))
+        };
         self.rows.iter().filter(|row| row["outcome"] == outcome).map(line).collect()
     }
 
-    fn bad(&self) -> Vec<String> {
+    pub fn bad(&self) -> Vec<String> {
         ["failed", "crashed", "refused"].iter().flat_map(|outcome| self.of(outcome)).collect()
     }
 }
@@ -147,24 +156,27 @@ const MISFITS: [(&str, &[(&str, &str)]); 13] = [
     ),
 ];
 
+/// Asserts that each component of the file fails in these checks for reasons that begin so, and in no others; `~` stands
+/// for the file.
+pub fn assert_failures(file: &Path, wanted: &[(&str, &[(&str, &str)])]) {
+    let names: String =
+        wanted.iter().map(|(name, _)| format!(" --component {}", name.split_once(' ').unwrap().1)).collect();
+    let checked = Checked::new(&format!("{}{names}", file.display()));
+    let failed = checked.of("failed").iter().map(|line| line.replace(file.to_str().unwrap(), "~")).collect::<Vec<_>>();
+    assert_eq!((checked.exit, checked.bad().len()), (1, failed.len()), "{:#?}", checked.bad());
+    for (component, reasons) in wanted {
+        let of_it =
+            failed.iter().filter(|line| line.split(": ").next().unwrap().ends_with(component)).collect::<Vec<_>>();
+        let begins = |(line, (check, words)): (&&String, &(&str, &str))| {
+            line.starts_with(&format!("{check} {component}: {words}"))
+        };
+        assert!(of_it.len() == reasons.len() && of_it.iter().zip(*reasons).all(begins), "{component}: {of_it:#?}");
+    }
+}
+
 #[test]
 fn each_misfit_fails_for_the_right_reason() {
-    let file = built("libmisfits.so").display().to_string();
-    let names = MISFITS.map(|(component, _)| format!("--component {}", component.split_once(' ').unwrap().1));
-    let checked = Checked::new(&format!("{file} {}", names.join(" ")));
-    assert_eq!(checked.exit, 1, "{:?}", checked.bad());
-    let failed = checked.of("failed").iter().map(|line| line.replace(&file, "~")).collect::<Vec<_>>();
-    assert_eq!(checked.bad().len(), failed.len(), "{:?}", checked.bad());
-    for (component, wanted) in MISFITS {
-        for (check, words) in wanted {
-            let begins = format!("{check} {component}: {words}");
-            assert!(failed.iter().any(|line| line.starts_with(&begins)), "no {begins}\n{}", failed.join("\n"));
-        }
-    }
-    let random = |line: &&String| line.contains("loss_random");
-    assert_eq!(failed.iter().filter(random).count(), 1, "what is not deterministic is so in one check alone");
-    let quiet = ["loads", "abi", "descriptors"];
-    assert!(!failed.iter().any(|line| quiet.iter().any(|check| line.starts_with(check))), "{failed:?}");
+    assert_failures(&built("libmisfits.so"), &MISFITS);
 }
 
 #[test]
@@ -189,7 +201,7 @@ fn printing_and_threads_fail_the_second_check() {
     let words = format!("{file} --only loads");
     assert_eq!(Checked::new(&words).bad(), Vec::<String>::new());
     let prints = Checked::with(&words, &[("ROGUE", "print")]);
-    let wanted = "loads loss rogue: it wrote 14 bytes to standard output, which belongs to the trainer's user; log \
+    let wanted = "loads loss rogue: it wrote 14 bytes to standard output in this check, which belongs to the trainer's user; log \
                   instead (in Rust: trainer_sdk::tracing)";
     assert_eq!((prints.exit, prints.bad()), (1, vec![wanted.to_owned()]));
     let threads = Checked::with(&words, &[("ROGUE", "thread")]);
@@ -202,7 +214,7 @@ fn a_refused_file_is_refused_once_and_junit_says_so() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("text.so");
     fs::write(&file, "no library").unwrap();
-    let checked = Checked::new(&format!("{} --junit report.xml", file.display()));
+    let checked = Checked::new(&format!("{} --junit report.xml --component loss_nan", file.display()));
     assert_eq!(checked.exit, 2);
     assert_eq!((checked.of("refused").len(), checked.of("skipped").len()), (1, 11));
     assert!(checked.of("refused")[0].ends_with("[not-elf]"), "{:?}", checked.of("refused"));
@@ -217,4 +229,48 @@ fn one_process_is_enough_for_a_debugger() {
     let checked = Checked::new(&format!("{file} --in-process"));
     assert_eq!((checked.exit, checked.bad()), (0, vec![]));
     assert_eq!(checked.of("passed").len(), 10);
+}
+
+/// Exit code and standard error of a check of `label_smooth` with these words.
+fn ended(words: &str, stdout: Stdio) -> (Option<i32>, String) {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::new(built("trainer"));
+    command.args(["plugin", "check"]).arg(built("liblabel_smooth.so")).args(words.split_whitespace()).stdout(stdout);
+    let output = command.current_dir(home.path()).env_clear().env("HOME", home.path()).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_wrong_command_line_is_told_before_any_check() {
+    for (words, told) in [
+        ("--timeout 0", "error: invalid value '0' for '--timeout <SECONDS>': 0 is not in 1..=86400"),
+        ("--timeout 18446744073709551615", "error: invalid value '18446744073709551615' for '--timeout"),
+        ("--component nothing", "error: --component nothing: there is none of that name; there are label_smooth"),
+        ("--junit nowhere/report.xml", "error: --junit: there is no folder nowhere; make it first"),
+    ] {
+        let (code, said) = ended(words, Stdio::piped());
+        assert!(code == Some(1) && said.starts_with(told), "{words}: {said}");
+    }
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_an_error_and_one_that_nobody_reads_is_none() {
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let told = "error: cannot write to standard output: No space left on device (os error 28)\n";
+    assert_eq!(ended("--only descriptors", full.into()), (Some(1), told.into()));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(ended("--only descriptors", writer.into()), (Some(0), String::new()));
+}
+
+#[test]
+fn a_file_may_have_a_name_of_any_bytes() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join(OsStr::from_bytes(b"label\xff.so"));
+    fs::copy(built("liblabel_smooth.so"), &file).unwrap();
+    let mut command = Command::new(built("trainer"));
+    command.args(["plugin", "check", "--only", "descriptors"]).arg(&file).env_clear().env("HOME", place.path());
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.ends_with("\n1 passed\n"), "{output:?}");
 }

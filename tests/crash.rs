@@ -90,6 +90,15 @@ fn exit_in_a_plugin_is_a_failure_of_the_plugin() {
 }
 
 #[test]
+fn exit_on_a_thread_of_a_plugin_does_not_look_like_success() {
+    let (status, lines) = crash(&run("crashy.how=aside"));
+    assert_eq!(status.code(), Some(2));
+    let told = "error: exit was called while the trainer was at work, outside of all calls: by a thread of a plugin, most \
+                likely, which must not end the process";
+    assert_eq!(lines, [told]);
+}
+
+#[test]
 fn a_crash_on_a_thread_that_no_plugin_was_called_on_is_what_it_would_have_been() {
     let (status, lines) = crash(&run("crashy.how=thread"));
     assert_eq!((status.signal(), lines), (Some(11), Vec::new()));

@@ -176,6 +176,15 @@ fn refusal(name: &str) -> String {
 }
 
 #[test]
+fn a_plugin_that_aborts_instead_of_unwinding_is_refused() {
+    assert_eq!(
+        refusal("aborts"),
+        "plugin FILE is built with panic=abort, so that a panic in it would end the training; take `panic = \"abort\"` \
+         out of its Cargo.toml [panic-abort]"
+    );
+}
+
+#[test]
 fn what_does_not_fit_is_refused_with_both_sides() {
     let ours = trainer_sdk::abi::VERSION;
     assert_eq!(

@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use serde_json::Value;
 
-use crate::run::Run;
+use crate::{project::make, run::Run};
 
 const RUN: &str = "epochs=2 project=out name=run";
 
@@ -79,11 +79,10 @@ fn an_exporter_writes_what_was_trained() {
     assert!(log.ends_with(wanted), "{log}");
 }
 
-/// Builds an example in C where it lies; its library is ignored by git.
+/// Builds an example in C.
 fn built_example(name: &str, library: &str) -> String {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples")).join(name).canonicalize().unwrap();
-    let made = Command::new("make").arg("-sC").arg(&folder).output().unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    make(&folder);
     folder.join(library).display().to_string()
 }
 

@@ -3,11 +3,16 @@
 
 mod augment;
 mod bad_input;
+mod bad_plugins;
 mod chain;
 mod conformance;
+mod conformance_c;
 mod crash;
 mod debugger;
+mod docs;
+mod docs_fields;
 mod evolution;
+mod examples;
 mod forward;
 mod golden;
 mod kinds;
@@ -16,6 +21,7 @@ mod loss;
 mod plugin_files;
 mod plugin_line;
 mod plugin_new;
+mod project;
 mod run;
 mod schedule;
 mod tidy;

@@ -202,6 +202,8 @@ fn trust_is_given_and_taken_back() {
     assert_eq!(place.run("plugin trust --remove b.so").0, 0, "by path");
 
     fs::write(place.path("text.so"), "text").unwrap();
+    assert_eq!(place.run("plugin trust a.so missing.so --lock own.lock").0, 2);
+    assert!(!place.path("own.lock").exists(), "all are found before one is entered");
     let (code, out, err) = place.run("plugin trust text.so --lock own.lock");
     assert!(code == 2 && out.is_empty() && err.starts_with("~/text.so is not a dynamic library: "), "{err}");
     assert!(!place.path("own.lock").exists());

@@ -1,8 +1,8 @@
-//! Projects that `trainer plugin new` writes: each kind in each language builds as it is, passes its own test, loads,
-//! and does what its README says.
+//! Projects that `trainer plugin new` writes: each kind in each language builds as it is, passes its own test and
+//! the conformance checks, and does what its README says.
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -14,14 +14,12 @@ use trainer_sdk::{
     testing::{self, AugmentBench, LossBench, ModelBench, SimulatedRun},
 };
 
-use crate::run::built;
+use crate::{
+    project::{cargo, folder, library, make, passes_checks},
+    run::built,
+};
 
 const KINDS: [&str; 4] = ["augmentation", "scheduler", "loss", "exporter"];
-
-/// A folder beside the build's own: at the same place each time, so that nothing is compiled twice.
-fn folder(name: &str) -> PathBuf {
-    built("trainer").parent().unwrap().with_file_name("plugin_new").join(name)
-}
 
 /// `trainer plugin new` in `dir`: exit code, standard output, standard error.
 fn new(dir: &Path, words: &str) -> (i32, String, String) {
@@ -46,17 +44,6 @@ fn write_all(lang: &str) -> PathBuf {
         }
     }
     dir
-}
-
-/// Runs a command in a project; returns what it wrote.
-fn run(program: &str, words: &str, project: &Path) -> String {
-    let mut command = Command::new(program);
-    command.args(words.split_whitespace()).current_dir(project);
-    command.env("CARGO_TARGET_DIR", folder("target")).env_remove("RUSTFLAGS");
-    let output = command.output().unwrap();
-    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    assert!(output.status.success() && !text.contains("warning"), "{} {words}: {text}", project.display());
-    text
 }
 
 /// Loads a library and makes its only component with these options.
@@ -118,27 +105,30 @@ fn behaves(kind: &str, factory: &LoadedFactory) {
 }
 
 #[test]
-fn rust_projects_build_pass_their_test_and_load() {
+fn rust_projects_build_and_pass_their_test_and_the_checks() {
     let dir = write_all("rust");
-    let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     for kind in KINDS {
         let project = dir.join(format!("my_{kind}"));
         // The workspace's versions, since those are there without a network.
         fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock"), project.join("Cargo.lock")).unwrap();
-        run(&cargo, "build --release --offline", &project);
-        let tested = run(&cargo, "test --release --offline", &project);
+        cargo("build", &project);
+        let tested = cargo("test", &project);
         assert!(tested.contains("test result: ok. 1 passed"), "{tested}");
-        behaves(kind, &load(&folder("target").join(format!("release/libmy_{kind}.so"))));
+        let library = library(&format!("my_{kind}"));
+        behaves(kind, &load(&library));
+        passes_checks(&library);
     }
 }
 
 #[test]
-fn c_projects_build_and_load() {
+fn c_projects_build_and_pass_the_checks() {
     let dir = write_all("c");
     for kind in KINDS {
         let project = dir.join(format!("my_{kind}"));
-        run("make", "", &project);
-        behaves(kind, &load(&project.join(format!("my_{kind}.so"))));
+        make(&project);
+        let library = project.join(format!("my_{kind}.so"));
+        behaves(kind, &load(&library));
+        passes_checks(&library);
     }
 }
 

@@ -3,6 +3,7 @@
 mod commands;
 
 use std::{
+    ffi::OsString,
     io::IsTerminal as _,
     path::PathBuf,
     process::ExitCode,
@@ -89,7 +90,7 @@ static PANICKED: AtomicBool = AtomicBool::new(false);
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    crash::install();
+    let _work = crash::install();
     let filter = EnvFilter::try_from_env("TRAINER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).without_time();
     log.with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();
@@ -99,7 +100,7 @@ pub fn main() -> ExitCode {
             "error: internal: {info}\nThis is a defect of the trainer; please report it with the command you ran."
         ));
     }));
-    let words = std::env::args().collect::<Vec<_>>();
+    let words = std::env::args_os().collect::<Vec<_>>();
     let words = if words.get(1).is_some_and(|verb| verb == "plugin") { words } else { normalise(words) };
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
@@ -160,27 +161,33 @@ fn request(args: &RunArgs) -> Result<Request> {
 }
 
 /// Puts in the verb that was left out, and turns `--key value` and `--key=value` into `key=value`.
-fn normalise(words: Vec<String>) -> Vec<String> {
+fn normalise(words: Vec<OsString>) -> Vec<OsString> {
     let mut words = words.into_iter();
-    let mut out: Vec<String> = words.next().into_iter().collect();
-    let rest: Vec<String> = words.collect();
+    let mut out: Vec<OsString> = words.next().into_iter().collect();
+    let rest: Vec<OsString> = words.collect();
     let is_flag = |word: &str| FLAGS.contains(&word.split('=').next().unwrap_or(word));
-    let asks_for_help = rest.first().is_some_and(|word| ["--help", "-h", "--version", "-V"].contains(&word.as_str()));
-    if !asks_for_help && !rest.first().is_some_and(|word| VERBS.contains(&word.as_str())) {
+    let first = rest.first().and_then(|word| word.to_str());
+    let asks_for_help = first.is_some_and(|word| ["--help", "-h", "--version", "-V"].contains(&word));
+    if !asks_for_help && !first.is_some_and(|word| VERBS.contains(&word)) {
         out.push("train".into());
     }
     let mut rest = rest.into_iter();
     while let Some(word) = rest.next() {
-        match word.strip_prefix("--") {
-            _ if is_flag(&word) => {
-                let takes_value = (word == "--config" || word == "--plugin").then(|| rest.next()).flatten();
+        let text = word.to_string_lossy(); // where that replaces something, no key is meant, or the word is refused
+        match text.strip_prefix("--") {
+            _ if is_flag(&text) => {
+                let takes_value = (text == "--config" || text == "--plugin").then(|| rest.next()).flatten();
                 out.push(word);
                 out.extend(takes_value);
             }
-            Some(key) if key.contains('=') => out.push(key.to_owned()),
-            Some(key) if !key.is_empty() => {
-                let value = rest.next();
-                out.push(value.map_or_else(|| key.to_owned(), |value| format!("{key}={value}")));
+            Some(key) if key.contains('=') && word.to_str().is_some() => out.push(key.into()),
+            Some(key) if !key.is_empty() && !key.contains('=') => {
+                let mut pair = OsString::from(key);
+                if let Some(value) = rest.next() {
+                    pair.push("=");
+                    pair.push(value);
+                }
+                out.push(pair);
             }
             _ => out.push(word),
         }
@@ -193,7 +200,8 @@ mod tests {
     use super::normalise;
 
     fn words(line: &str) -> String {
-        normalise(line.split(' ').map(str::to_owned).collect()).join(" ")
+        let out = normalise(line.split(' ').map(Into::into).collect());
+        out.join(" ".as_ref()).into_string().unwrap()
     }
 
     #[test]

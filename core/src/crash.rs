@@ -12,7 +12,7 @@ use std::{
     mem, ptr,
     sync::{
         OnceLock,
-        atomic::{AtomicI32, Ordering},
+        atomic::{AtomicBool, AtomicI32, Ordering},
     },
 };
 
@@ -46,11 +46,40 @@ struct Installed {
 
 static INSTALLED: OnceLock<Installed> = OnceLock::new();
 
+/// Whether the trainer is at work, so that the process must not end by itself.
+static AT_WORK: AtomicBool = AtomicBool::new(false);
+
+/// What the report of an exit begins with that is of no known plugin.
+pub const EXIT: &str = "error: exit was called";
+
 /// The thread that reports, the first to crash; 0 while none does.
 static REPORTER: AtomicI32 = AtomicI32::new(0);
 
-/// Makes this process report crashes inside plugins; once, on the main thread, before any plugin is loaded.
-pub fn install() {
+/// The trainer's work, which ends where this is dropped. An end of the process before that is not its own.
+pub struct Work(());
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        AT_WORK.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Ends the process on the trainer's own account.
+pub fn end(code: i32) -> ! {
+    AT_WORK.store(false, Ordering::Relaxed);
+    std::process::exit(code)
+}
+
+/// Makes this process report crashes inside plugins, and exits before its work is done; once, on the main thread, before
+/// any plugin is loaded.
+#[must_use]
+pub fn install() -> Work {
+    handle_signals();
+    AT_WORK.store(true, Ordering::Relaxed);
+    Work(())
+}
+
+fn handle_signals() {
     // SAFETY: a valid action of all zeros, replaced below for each signal.
     let mut installed = Installed { former: unsafe { mem::zeroed() }, probe: probe(), line_start: b"" };
     if std::io::stderr().is_terminal() {
@@ -229,11 +258,17 @@ fn pass_on(former: &libc::sigaction, signal: c_int, info: *mut libc::siginfo_t, 
 
 /// A plugin that ends the process would look like a run that went well.
 extern "C" fn on_exit() {
-    let (Some(visit), Some(installed)) = (visit(), INSTALLED.get()) else { return };
-    let [file, component, entry] = names(&visit);
-    let start = [installed.line_start, b"error: plugin ", file, b" (", component, b") called exit in `", entry];
-    write(&start);
-    write(&[b"`; it must return an error instead\n"]);
+    let Some(installed) = INSTALLED.get() else { return };
+    if let Some(visit) = visit() {
+        let [file, component, entry] = names(&visit);
+        write(&[installed.line_start, b"error: plugin ", file, b" (", component, b") called exit in `", entry]);
+        write(&[b"`; it must return an error instead\n"]);
+    } else if AT_WORK.load(Ordering::Relaxed) {
+        write(&[installed.line_start, EXIT.as_bytes(), b" while the trainer was at work, outside of all calls: by a "]);
+        write(&[b"thread of a plugin, most likely, which must not end the process\n"]);
+    } else {
+        return;
+    }
     // SAFETY: ends the process with the code of a failed plugin.
     unsafe { libc::_exit(2) }
 }

@@ -14,6 +14,9 @@ use trainer_sdk::{
 
 use crate::near::near;
 
+/// Bytes of an option's value that a message repeats.
+const LONGEST_SHOWN: usize = 200;
+
 /// Options of a component, by name.
 pub type Options = Map<String, Value>;
 
@@ -98,18 +101,18 @@ impl Registry {
         crate::torch::install();
         let plugin = trainer_loader::load(found, &self.load_options)?;
         plugin.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let mut entries: Vec<Entry> = Vec::new();
         for component in &plugin.components {
             let entry = &component.entry;
+            let what = format!("plugin {} provides {} `{}`", path.display(), entry.kind, entry.name);
             if let Some(taken) = self.find(&entry.kind, &entry.name) {
                 let owner = taken.plugin.as_deref().map_or("the trainer itself".into(), |id| format!("plugin {id}"));
-                bail!(
-                    "plugin {} provides {} `{}`, which {owner} provides already; load only one of them",
-                    path.display(),
-                    entry.kind,
-                    entry.name
-                );
+                bail!("{what}, which {owner} provides already; load only one of them");
             }
-            self.entries.push(Entry {
+            if entries.iter().any(|it| it.kind == entry.kind && it.name == entry.name) {
+                bail!("{what} more than once; its author must name each component once");
+            }
+            entries.push(Entry {
                 kind: entry.kind.clone(),
                 name: entry.name.clone(),
                 doc: entry.doc.clone(),
@@ -119,6 +122,7 @@ impl Registry {
                 maker: AnyMaker::Loaded(component.factory.clone()),
             });
         }
+        self.entries.append(&mut entries);
         self.plugins.push(plugin);
         Ok(self.plugins.last().expect("just pushed"))
     }
@@ -232,6 +236,19 @@ impl Entry {
         self.schema.get("properties")?.as_object()
     }
 
+    /// The values of an option that is an enum with a sentence on each.
+    fn choices(&self, option: &str) -> Option<Vec<&Value>> {
+        let variants = self.properties()?.get(option)?.get("oneOf")?.as_array()?;
+        let mut choices = Vec::new();
+        for variant in variants {
+            match variant.get("const") {
+                Some(one) => choices.push(one),
+                None => choices.extend(variant.get("enum")?.as_array()?),
+            }
+        }
+        Some(choices)
+    }
+
     fn effective(&self, given: &Options) -> Result<Options, OptionError> {
         let Self { kind, name, .. } = self;
         let refused = |option: &str, reason: String| OptionError { option: option.to_owned(), reason };
@@ -250,6 +267,18 @@ impl Entry {
             .map_err(|reason| refused("use", format!("the option schema of {kind} {name} is not valid: {reason}")))?;
         if let Some(error) = validator.iter_errors(&Value::Object(given.clone())).next() {
             let option = error.instance_path().as_str().trim_start_matches('/').replace('/', ".");
+            if let (Some(value), Some(choices)) = (given.get(&option), self.choices(&option)) {
+                let near =
+                    near(value.as_str().unwrap_or_default(), choices.iter().filter_map(|choice| choice.as_str()));
+                let choices = choices.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                let value = if value.to_string().len() <= LONGEST_SHOWN { value } else { &Value::from("…") };
+                return Err(refused(
+                    &option,
+                    format!("option `{name}.{option}`: {value} is not one of {choices}{near}"),
+                ));
+            }
+            let is_short = error.instance().as_str().is_none_or(|text| text.len() <= LONGEST_SHOWN);
+            let error = if is_short { error.to_string() } else { error.masked().to_string() };
             return Err(refused(&option, format!("option `{name}.{option}`: {error}")));
         }
         let mut options = Options::new();

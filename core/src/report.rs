@@ -3,7 +3,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{IsTerminal as _, Write as _},
+    io::{ErrorKind, IsTerminal as _, Write as _},
     path::Path,
     time::{Duration, Instant},
 };
@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value, json};
 use trainer_sdk::Rates;
 
-use crate::{progress::RunProgress, validate::Outcome};
+use crate::{crash, progress::RunProgress, validate::Outcome};
 
 /// Steps between lines in `metrics.jsonl`; reading the losses waits for the device.
 pub const STEPS_PER_LINE: usize = 10;
@@ -176,9 +176,14 @@ pub fn print_line(text: &str) {
     eprintln!("{text}");
 }
 
-/// A result on standard output.
+/// A result on standard output. Where nobody reads any longer, work goes on in silence; where it cannot be written, the
+/// process ends.
 pub fn print_result(text: &str) {
-    println!("{text}");
+    let Err(reason) = writeln!(std::io::stdout(), "{text}") else { return };
+    if reason.kind() != ErrorKind::BrokenPipe {
+        print_line(&format!("error: cannot write to standard output: {reason}"));
+        crash::end(1);
+    }
 }
 
 fn object(values: &[(String, f64)]) -> Map<String, Value> {

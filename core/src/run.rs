@@ -49,6 +49,8 @@ pub struct Run {
     pub optimizer: Optimizer,
     /// Sets the rates.
     pub scheduler: Box<dyn Scheduler>,
+    /// Its name, for messages.
+    pub scheduler_name: String,
     /// The rates that it set last, one a group.
     pub rates: Vec<Rates>,
     /// Decides when gradients are enough for a step.
@@ -156,6 +158,7 @@ impl Run {
             val_loss,
             optimizer,
             scheduler,
+            scheduler_name: config.schedule.name.clone(),
             rates,
             accumulation,
             ema,

@@ -97,7 +97,8 @@ fn train_epoch(run: &mut Run) -> Result<Vec<(String, f64)>> {
         run.adopt_loss_parameters();
         loss.total.f_backward()?;
 
-        run.progress.rates(run.scheduler.as_mut(), &mut run.rates)?;
+        let scheduled = run.progress.rates(run.scheduler.as_mut(), &mut run.rates);
+        scheduled.with_context(|| format!("scheduler {}", run.scheduler_name))?;
         if run.accumulation.is_full(run.progress.step) {
             run.optimizer.step(&run.rates)?;
             run.ema.update()?;

@@ -50,6 +50,7 @@ static void sprinkle(const struct trainer_pixels *pixels, double amount, uint64_
     }
 }
 
+/* ANCHOR: apply */
 static trainer_status apply(void *instance, struct trainer_sample sample, const struct trainer_sample *partners,
                             size_t num_partners, const struct trainer_augment_context *context,
                             struct trainer_sink error) {
@@ -75,11 +76,13 @@ static trainer_status apply(void *instance, struct trainer_sample sample, const 
     sprinkle(&pixels, self->amount, &random);
     return TRAINER_STATUS_OK;
 }
+/* ANCHOR_END: apply */
 
 static void write_schema(struct trainer_sink out) {
     trainer_write(out, schema);
 }
 
+/* ANCHOR: table */
 static struct trainer_extension table(struct trainer_str id) {
     static const struct trainer_augmentation_table augmentation = {
         create, free, trainer_skip_ready, trainer_no_partners, apply
@@ -87,6 +90,7 @@ static struct trainer_extension table(struct trainer_str id) {
     struct trainer_extension found = { NULL, trainer_equal(id, TRAINER_ID_AUGMENTATION) ? &augmentation : NULL };
     return found;
 }
+/* ANCHOR_END: table */
 
 static trainer_status init(const struct trainer_host *host, struct trainer_sink error) {
     options = trainer_host_table(host, TRAINER_ID_OPTIONS);

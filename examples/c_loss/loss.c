@@ -10,8 +10,10 @@
 #include <stdlib.h>
 #include <trainer_plugin.h>
 
+/* ANCHOR: manifest */
 TRAINER_MANIFEST(TRAINER_MANIFEST_TEXT("c_loss", "0.1.0", "MIT OR Apache-2.0",
     TRAINER_COMPONENT("loss", "confidence", "smooths class targets and penalises confident class scores", "{}")))
+/* ANCHOR_END: manifest */
 
 static const struct trainer_tensor_table *tensors;
 static const struct trainer_options_table *options;
@@ -23,6 +25,7 @@ struct confidence {
     uint64_t batches; /* trained so far; the state */
 };
 
+/* ANCHOR: options */
 static const char schema[] =
     "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"
     "\"epsilon\":{\"type\":\"number\",\"minimum\":0,\"maximum\":1,\"default\":0.05,"
@@ -48,11 +51,13 @@ static trainer_status create(struct trainer_str json, void **instance, struct tr
     *instance = made;
     return TRAINER_STATUS_OK;
 }
+/* ANCHOR_END: options */
 
 static void release(void *tensor) {
     if (tensor != NULL) tensors->release(tensor);
 }
 
+/* ANCHOR: targets */
 static trainer_status targets(void *instance, struct trainer_fields fields, const struct trainer_loss_context *context,
                               struct trainer_sink error) {
     static struct trainer_operator sum = { "aten::sum", "dim_IntList", NULL };
@@ -84,6 +89,7 @@ static trainer_status targets(void *instance, struct trainer_fields fields, cons
     release(smooth);
     return status;
 }
+/* ANCHOR_END: targets */
 
 /* The named field as `count` doubles in memory of its own, whatever its float type. */
 static trainer_status read_doubles(struct trainer_fields fields, const char *name, double **values, size_t *count,
@@ -187,12 +193,14 @@ static trainer_status terms(void *instance, struct trainer_fields fields, struct
     if (status == TRAINER_STATUS_OK) {
         status = write_doubles(logits, info.sizes, info.num_sizes, num_logits, scores, &gradient, error);
     }
+    /* ANCHOR: gradients */
     if (status == TRAINER_STATUS_OK) {
         struct trainer_str name = trainer_str("confidence");
         status = fields.table->set_with_gradients(fields.object, name, value, &scores, &gradient, 1, error);
         /* In validation nothing records gradients; those batches do not count. */
         if (status == TRAINER_STATUS_OK && info.requires_grad) self->batches++;
     }
+    /* ANCHOR_END: gradients */
     release(scores);
     release(mask);
     release(divisor);
@@ -204,6 +212,7 @@ static trainer_status terms(void *instance, struct trainer_fields fields, struct
     return status;
 }
 
+/* ANCHOR: state */
 /* The state is `batches`, 8 bytes, the lowest first. */
 static trainer_status save(void *instance, struct trainer_sink out, struct trainer_sink error) {
     const struct confidence *self = instance;
@@ -221,17 +230,21 @@ static trainer_status load(void *instance, struct trainer_str state, struct trai
     for (int i = 0; i < 8; i++) self->batches |= (uint64_t)state.ptr[i] << (8 * i);
     return TRAINER_STATUS_OK;
 }
+/* ANCHOR_END: state */
 
 static void write_schema(struct trainer_sink out) {
     trainer_write(out, schema);
 }
 
+/* ANCHOR: table */
 static struct trainer_extension table(struct trainer_str id) {
     static const struct trainer_loss_table loss = { create, free, trainer_skip_ready, targets, terms, save, load };
     struct trainer_extension found = { NULL, trainer_equal(id, TRAINER_ID_LOSS) ? &loss : NULL };
     return found;
 }
+/* ANCHOR_END: table */
 
+/* ANCHOR: root */
 static trainer_status init(const struct trainer_host *host, struct trainer_sink error) {
     tensors = trainer_host_table(host, TRAINER_ID_TENSOR);
     options = trainer_host_table(host, TRAINER_ID_OPTIONS);
@@ -242,3 +255,4 @@ static trainer_status init(const struct trainer_host *host, struct trainer_sink 
 
 TRAINER_ROOT(init, { TRAINER_STR("loss"), TRAINER_STR("confidence"),
                      TRAINER_STR("smooths class targets and penalises confident class scores"), write_schema, table });
+/* ANCHOR_END: root */

@@ -381,7 +381,7 @@ struct trainer_model_table {
     trainer_status (*onnx)(void *object, struct trainer_str options, struct trainer_sink out,
                            struct trainer_sink error);
     /* Fills in the next calibration batch, float (B, 3, H, W) in 0..1, valid until the next call; no dimensions after
-     * the last. UNSUPPORTED where the export was given no data. */
+     * the last. Fails where the export was given no data. */
     trainer_status (*calibration)(void *object, struct trainer_tensor_data *out, struct trainer_sink error);
 };
 

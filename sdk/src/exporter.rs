@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::{Model, ReadyContext};
@@ -26,8 +26,8 @@ pub trait Exporter: Send {
     /// An error ends the export.
     fn formats(&self) -> Result<Vec<Format>>;
 
-    /// Writes `model` to `out`, a path with the format's extension in a directory that exists, and says what was
-    /// written. Write beside and rename, so that no half of a file stays under the name.
+    /// Writes `model` to `out`, a path in a directory that exists, with the format's extension unless the user named
+    /// another, and says what was written. Write beside and rename, so that no half of a file stays under the name.
     ///
     /// # Errors
     /// An error fails this export and nothing else.
@@ -41,11 +41,12 @@ pub trait Exporter: Send {
         Ok(Vec::new())
     }
 
-    /// Takes back what [`save`](Self::save) wrote.
+    /// Takes back what [`save`](Self::save) wrote; by default no more than nothing.
     ///
     /// # Errors
     /// If the bytes are not such a state.
-    fn load(&mut self, _state: &[u8]) -> Result<()> {
+    fn load(&mut self, state: &[u8]) -> Result<()> {
+        ensure!(state.is_empty(), "there is no state to be loaded");
         Ok(())
     }
 }
@@ -69,10 +70,10 @@ impl Format {
     }
 }
 
-/// One file that was written.
+/// One file that was written, or a folder of files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
-    /// The file.
+    /// The file or folder.
     pub path: PathBuf,
     /// What it is.
     pub doc: String,

@@ -3,7 +3,7 @@
 //! Shapes: B images of the batch, A anchors (all levels, P3 to P5, raster order), C classes, M objects of the
 //! fullest image.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::{FieldMap, Init, ParameterMap, ReadyContext, Tensor};
 
@@ -54,11 +54,12 @@ pub trait Loss: Send {
         Ok(Vec::new())
     }
 
-    /// Takes back what [`save`](Self::save) wrote.
+    /// Takes back what [`save`](Self::save) wrote; by default no more than nothing.
     ///
     /// # Errors
     /// If the bytes are not such a state.
-    fn load(&mut self, _state: &[u8]) -> Result<()> {
+    fn load(&mut self, state: &[u8]) -> Result<()> {
+        ensure!(state.is_empty(), "there is no state to be loaded");
         Ok(())
     }
 }

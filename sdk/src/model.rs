@@ -24,7 +24,7 @@ pub struct Metadata {
     pub names: Vec<String>,
     /// The side of the square input that it was trained on, in pixels.
     pub imgsz: u32,
-    /// The epoch after which it was saved, from 1.
+    /// The epoch after which it was saved, from 1; 0 if none was finished.
     pub epoch: usize,
     /// mAP50-95 at that epoch, 0..1.
     pub map50_95: f64,

@@ -2,13 +2,13 @@
 
 use std::marker::PhantomData;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::{ReadyContext, abi};
 
-/// Sets the rates of the optimizer's parameter groups before each optimizer step.
+/// Sets the rates of the optimizer's parameter groups.
 ///
-/// Called on the training thread. A scheduler owns warm-up; [`schedule::warmup`] is the usual one.
+/// Called on the training thread, once a batch, before the optimizer step that may follow it. A scheduler owns warm-up; [`schedule::warmup`] is the usual one.
 pub trait Scheduler: Send {
     /// What the run is like; once, before the first step.
     ///
@@ -32,11 +32,12 @@ pub trait Scheduler: Send {
         Ok(Vec::new())
     }
 
-    /// Takes back what [`save`](Self::save) wrote.
+    /// Takes back what [`save`](Self::save) wrote; by default no more than nothing.
     ///
     /// # Errors
     /// If the bytes are not such a state.
-    fn load(&mut self, _state: &[u8]) -> Result<()> {
+    fn load(&mut self, state: &[u8]) -> Result<()> {
+        ensure!(state.is_empty(), "there is no state to be loaded");
         Ok(())
     }
 }
@@ -143,8 +144,8 @@ pub mod schedule {
     use super::{Progress, Rates};
 
     /// The linear warm-up of the reference (ultralytics 8.3.63): over the first `max(round(epochs * steps), 100)`
-    /// batches, rates rise from 0 (biases: from `bias_lr`) to their scheduled value and momentum from
-    /// `momentum` to its own.
+    /// batches, rates rise from 0 (biases: from `bias_lr`) to their scheduled value and momentum from `momentum` to
+    /// the optimizer's.
     #[derive(Clone, Debug)]
     pub struct Warmup {
         /// Length in epochs; 0 switches warm-up off.

@@ -5,7 +5,8 @@
     python3 build.py fixture                    the plugin of this version into fixtures/TARGET/, with a record of how
 
 Variants: current; newer (a further table for losses, an extension of the root, a status, an option: all that may grow);
-changed_struct, changed_parameter, other_major, other_abi_stable (what must be refused).
+changed_struct, changed_parameter, other_major, other_abi_stable (what must be refused); aborts (current, built with
+panic=abort).
 """
 
 import hashlib
@@ -21,7 +22,7 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 BUILD = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "abi"
-VARIANTS = ["current", "newer", "changed_struct", "changed_parameter", "other_major", "other_abi_stable"]
+VARIANTS = ["current", "newer", "changed_struct", "changed_parameter", "other_major", "other_abi_stable", "aborts"]
 
 
 def edit(copy, path, old, new):
@@ -102,20 +103,21 @@ def copy_of(variant):
     text = re.sub(r"\nexclude = .*", "", text)
     text += '\n[profile.fixture]\ninherits = "release"\nopt-level = "s"\nlto = true\ncodegen-units = 1\nstrip = true\ndebug = false\n'
     (copy / "Cargo.toml").write_text(text)
-    if variant != "current":
+    if variant not in ("current", "aborts"):
         globals()[variant](copy)
     return copy
 
 
-def cargo(copy, *words):
-    command = ["cargo", *words, "--offline"]
+def cargo(copy, command, *words):
+    command = ["cargo", command, "--offline", *words]
     environment = dict(os.environ, CARGO_TARGET_DIR=str(BUILD / "target"), RUSTFLAGS="--cap-lints allow")
     subprocess.run(command, cwd=copy, env=environment, check=True)
 
 
 def plugin(variant, file):
     copy = copy_of(variant)
-    cargo(copy, "build", "--profile", "fixture", "-p", "fixture")
+    panic = "abort" if variant == "aborts" else "unwind"
+    cargo(copy, "rustc", "--profile", "fixture", "-p", "fixture", "--", "-C", f"panic={panic}")
     shutil.copy(BUILD / "target/fixture/libfixture.so", file)
 
 

@@ -11,7 +11,7 @@ use trainer_abi::{AUGMENTATION, EXPORTER, LOSS, MANIFEST_SECTION, SCHEDULER, Sin
 
 use crate::{
     LoadedFactory, Plugin,
-    guest::{Factory, Table},
+    guest::{Entered, Factory, Table, words},
     kinds::Kind,
     open::Root,
 };
@@ -91,11 +91,15 @@ pub fn construct(factory: &LoadedFactory, options: &[u8]) -> Result<()> {
 
 fn raw<T: Table>(factory: &Factory<T>, options: &[u8]) -> Result<()> {
     let (mut object, mut error) = (std::ptr::null_mut(), Vec::new());
-    // SAFETY: the table's functions follow trainer-abi's rules; the pointers live for the call.
-    let status = unsafe { (factory.table.create())(Str::bytes(options), &raw mut object, Sink::to(&mut error)) };
+    let status = {
+        let _entered = Entered::new(factory.guest, "create");
+        // SAFETY: the table's functions follow trainer-abi's rules; the pointers live for the call.
+        unsafe { (factory.table.create())(Str::bytes(options), &raw mut object, Sink::to(&mut error)) }
+    };
     if status != Status::OK {
-        bail!("{}", String::from_utf8_lossy(&error));
+        bail!("{}", words(&error));
     }
+    let _entered = Entered::new(factory.guest, "destroy");
     // SAFETY: made by `create`, given back once.
     unsafe { (factory.table.destroy())(object) };
     Ok(())

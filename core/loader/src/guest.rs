@@ -34,6 +34,19 @@ pub struct Visit {
     pub entry: &'static str,
 }
 
+impl Visit {
+    /// Runs what the plugin has left behind in this visit as a part of it: a crash in it is the plugin's, an error names
+    /// its file.
+    ///
+    /// # Errors
+    /// A [`PluginFailure`] with the error's words.
+    pub fn resumed<T>(self, f: impl FnOnce() -> Result<T>) -> Result<T> {
+        let _entered = Entered(VISIT.with(|visit| visit.replace(Some(self))));
+        let Self { guest, entry } = self;
+        f().map_err(|reason| PluginFailure { file: guest.file.clone(), entry, reason: format!("{reason:#}") }.into())
+    }
+}
+
 thread_local! {
     static VISIT: Cell<Option<Visit>> = const { Cell::new(None) };
 }
@@ -46,10 +59,10 @@ pub fn visit() -> Option<Visit> {
 
 /// Marks this thread as inside `guest` until dropped; a plugin whose call leads to another plugin (a term that a
 /// further link offered) comes back to the outer one.
-struct Entered(Option<Visit>);
+pub(crate) struct Entered(Option<Visit>);
 
 impl Entered {
-    fn new(guest: &'static Guest, entry: &'static str) -> Self {
+    pub(crate) fn new(guest: &'static Guest, entry: &'static str) -> Self {
         Self(VISIT.with(|visit| visit.replace(Some(Visit { guest, entry }))))
     }
 }
@@ -172,12 +185,33 @@ impl<T: Table> Drop for Instance<T> {
     }
 }
 
+/// Characters of a plugin's error that a message carries: so many of its start, and of its end.
+const KEPT: [usize; 2] = [600, 200];
+
+/// A plugin's error as a message carries it: in the middle of a long one something is left out, and so are control
+/// characters, which could do anything to a terminal.
+pub(crate) fn words(error: &[u8]) -> String {
+    let text: Vec<char> = String::from_utf8_lossy(error).chars().filter(|c| *c == '\n' || !c.is_control()).collect();
+    let [start, end] = KEPT;
+    if text.len() <= start + end {
+        return text.into_iter().collect();
+    }
+    let left_out = text.len() - start - end;
+    let mut words: String = text[..start].iter().collect();
+    words += &format!(" […, {left_out} characters left out] ");
+    words.extend(&text[text.len() - end..]);
+    words
+}
+
 #[cold]
 fn failed(guest: &Guest, entry: &'static str, status: Status, error: &[u8]) -> Result<()> {
-    let reason = String::from_utf8_lossy(error).into_owned();
+    let reason = words(error);
     let reason = if reason.is_empty() { format!("status {}, without a word of why", status.0) } else { reason };
     if status == Status::OPTIONS {
         bail!("plugin {} refuses the options: {reason}", guest.file.display());
+    }
+    if entry == "ready" && status == Status::FAILED {
+        bail!("plugin {} refuses this run: {reason}", guest.file.display());
     }
     Err(PluginFailure { file: guest.file.clone(), entry, reason }.into())
 }

@@ -33,7 +33,7 @@ pub(crate) fn open(file: &Path, loaded: &Path, manifest: &Manifest) -> Result<Ve
     // SAFETY: the layout check has passed; HOST lives for the process.
     let status = unsafe { (root.init)(&raw const HOST, Sink::to(&mut error)) };
     if status != Status::OK {
-        return Err(LoadError::Init { path: file.into(), reason: String::from_utf8_lossy(&error).into_owned() });
+        return Err(LoadError::Init { path: file.into(), reason: guest::words(&error) });
     }
     let factories = root.factories();
     manifest

@@ -60,6 +60,7 @@ pub fn resolve(name: &Path, directories: &[PathBuf]) -> Result<Found, LoadError>
     let mut searched = Vec::new();
     for dir in std::iter::once(Path::new("")).chain(directories.iter().map(PathBuf::as_path)) {
         let given = dir.join(name);
+        let is_folder = given.is_dir();
         let prefixed = given.file_name().map(|file| given.with_file_name(format!("lib{}", file.to_string_lossy())));
         for candidate in std::iter::once(given).chain(prefixed) {
             if candidate.is_file()
@@ -68,13 +69,13 @@ pub fn resolve(name: &Path, directories: &[PathBuf]) -> Result<Found, LoadError>
                 return Ok(Found { path, provenance: provenance(dir) });
             }
         }
-        searched.push(if dir.as_os_str().is_empty() {
-            "the working directory".into()
-        } else {
-            dir.display().to_string()
-        });
+        let place = match dir.as_os_str().is_empty() {
+            _ if name.is_absolute() => name.display().to_string(),
+            true => "the working directory".into(),
+            false => dir.display().to_string(),
+        };
+        searched.push(if is_folder { format!("{place} (a directory, not a file)") } else { place });
         if name.is_absolute() {
-            searched = vec![name.display().to_string()];
             break;
         }
     }
@@ -129,6 +130,18 @@ mod tests {
                 "plugin y.so not found; looked for it in the working directory, {} [not-found]",
                 dir.path().display()
             )
+        );
+    }
+
+    #[test]
+    fn a_directory_is_no_plugin_and_is_told_as_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("x.so");
+        std::fs::create_dir(&folder).unwrap();
+        let path = folder.display().to_string();
+        assert_eq!(
+            resolve(&folder, &[]).unwrap_err().to_string(),
+            format!("plugin {path} not found; looked for it in {path} (a directory, not a file) [not-found]")
         );
     }
 

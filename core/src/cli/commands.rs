@@ -6,12 +6,12 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use crate::{
-    checkpoint,
-    config::RunConfig,
+    checkpoint::{self, Card},
+    config::{ComponentConfig, RunConfig},
     data::{DataYaml, Split, demo},
     device,
     export::Calibration,
-    model::{Scale, Survey, Yolo12},
+    model::{Network, Scale, Survey, Yolo12},
     registry::Registry,
     report::{print_line, print_result},
     run,
@@ -44,14 +44,8 @@ pub(super) fn train(request: &Request, json: bool) -> Result<()> {
 pub(super) fn val(request: &Request, json: bool) -> Result<()> {
     let mut request = request.clone();
     let save = take(&mut request, "save_json");
-    let config = settings::resolve(&request, |_| RunConfig::default(), &mut Registry::built_in())?;
-    let weights = config.model.weights.context("give the weights to score: weights=FILE.safetensors")?;
-    let (network, card) = checkpoint::load(&weights, device::parse(&config.train.device)?)?;
-    let (config, _) = resolve(&request, |_| {
-        let mut config = RunConfig::default();
-        config.model.imgsz = card.imgsz; // unless the user says otherwise
-        config
-    })?;
+    let missing = "give the weights to score: weights=FILE.safetensors";
+    let (config, _, network, card) = resolve_with_weights(&request, RunConfig::default(), missing)?;
     let dataset = run::datasets(&config, &[(Split::Val, 1.0)])?.remove(0);
     anyhow::ensure!(
         dataset.names.len() == card.names.len(),
@@ -144,11 +138,10 @@ pub(super) fn info(request: &Request, json: bool) -> Result<()> {
 
 /// Writes weights in another format; with `data=`, its validation images are there for calibration.
 pub(super) fn export(request: &Request, json: bool) -> Result<()> {
-    let (config, registry) = resolve(request, |_| {
-        let mut config = RunConfig::default();
-        config.train.batch = 1;
-        config
-    })?;
+    let mut defaults = RunConfig::default();
+    defaults.train.batch = 1;
+    let missing = "give the weights to export: weights=FILE.safetensors";
+    let (config, registry, network, card) = resolve_with_weights(request, defaults, missing)?;
     let calibration = match &config.data.path {
         None => None,
         Some(_) => {
@@ -157,7 +150,7 @@ pub(super) fn export(request: &Request, json: bool) -> Result<()> {
             Some(Calibration::new(&validate::loader(dataset, train.batch, model.imgsz, data.workers)))
         }
     };
-    let artifacts = crate::export::export(&config, &registry, calibration)?;
+    let artifacts = crate::export::export(&config, &registry, &network, &card, calibration)?;
     if json {
         print_result(&json!({ "format": config.export.format, "artifacts": artifacts }).to_string());
     } else {
@@ -178,6 +171,28 @@ pub(super) fn demo() -> Result<()> {
 fn resolve(request: &Request, defaults: impl FnOnce(bool) -> RunConfig) -> Result<(RunConfig, Registry)> {
     let mut registry = Registry::built_in();
     let config = settings::resolve(request, defaults, &mut registry)?;
+    tell_plugins(&registry, &config);
+    Ok((config, registry))
+}
+
+/// As [`resolve`] for weights that exist, which set the size of the network input unless the user says otherwise.
+fn resolve_with_weights(
+    request: &Request,
+    mut defaults: RunConfig,
+    missing: &'static str,
+) -> Result<(RunConfig, Registry, Network, Card)> {
+    let mut registry = Registry::built_in();
+    let config = settings::resolve(request, |_| defaults.clone(), &mut registry)?;
+    let weights = config.model.weights.context(missing)?;
+    let (network, card) = checkpoint::load(&weights, device::parse(&config.train.device)?)?;
+    defaults.model.imgsz = card.imgsz;
+    let config = settings::resolve(request, |_| defaults, &mut registry)?;
+    tell_plugins(&registry, &config);
+    Ok((config, registry, network, card))
+}
+
+/// Says which plugins were loaded, and with which options their components take part.
+fn tell_plugins(registry: &Registry, config: &RunConfig) {
     for plugin in registry.plugins() {
         let manifest = &plugin.manifest;
         let names = manifest.components.iter().map(|component| format!("{} {}", component.kind, component.name));
@@ -191,7 +206,21 @@ fn resolve(request: &Request, defaults: impl FnOnce(bool) -> RunConfig) -> Resul
             plugin.path.display()
         );
     }
-    Ok((config, registry))
+    let placed = [
+        ("augmentation", config.augment.as_slice()),
+        ("loss", &config.loss),
+        ("scheduler", std::slice::from_ref(&config.schedule)),
+        ("exporter", &config.exporter),
+    ];
+    for (kind, ComponentConfig { name, options }) in
+        placed.iter().flat_map(|(kind, all)| all.iter().map(move |it| (kind, it)))
+    {
+        let is_loaded = registry.find(kind, name).is_some_and(|entry| entry.plugin.is_some());
+        if is_loaded && !options.is_empty() {
+            let options = options.iter().map(|(option, value)| format!("{option}={value}")).collect::<Vec<_>>();
+            tracing::info!("{kind} {name}: {}", options.join(" "));
+        }
+    }
 }
 
 /// Takes a key that belongs to one verb alone out of the request.

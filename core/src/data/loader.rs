@@ -29,6 +29,11 @@ pub trait Source: Send + Sync {
     /// If it cannot be read; the loader then leaves it out and goes on.
     fn load(&self, index: usize) -> Result<Sample>;
 
+    /// The number of classes, where there is one: the class of every object is below it.
+    fn num_classes(&self) -> Option<u32> {
+        None
+    }
+
     /// What to call a sample that cannot be read.
     fn path(&self, index: usize) -> PathBuf {
         PathBuf::from(format!("sample {index}"))

@@ -110,6 +110,10 @@ impl Source for Dataset {
         Ok(sample)
     }
 
+    fn num_classes(&self) -> Option<u32> {
+        u32::try_from(self.names.len()).ok()
+    }
+
     fn path(&self, index: usize) -> PathBuf {
         self.records.get(index).map(|record| record.path.to_path_buf()).unwrap_or_default()
     }

@@ -10,15 +10,22 @@ use trainer_sdk::{Artifact, ExportContext, Exporter, Format, ReadyContext, model
 
 pub use model::{Calibration, ExportModel};
 
-use crate::{checkpoint, config::RunConfig, device, near::near, registry::Registry};
+use crate::{checkpoint::Card, config::RunConfig, model::Network, near::near, registry::Registry};
 
-/// Writes the configured weights in the configured format. With `calibration`, exporters may ask for its images.
+/// Writes the configured weights, which were read into `network` and `card`, in the configured format. With
+/// `calibration`, exporters may ask for its images.
 ///
 /// # Errors
-/// If there are no weights, no exporter makes the format, or the exporter fails; what it wrote before stays.
-pub fn export(config: &RunConfig, registry: &Registry, calibration: Option<Calibration>) -> Result<Vec<Artifact>> {
+/// If there are no weights, no exporter makes the format, or the exporter fails or has written nothing; what it wrote
+/// before stays.
+pub fn export(
+    config: &RunConfig,
+    registry: &Registry,
+    network: &Network,
+    card: &Card,
+    calibration: Option<Calibration>,
+) -> Result<Vec<Artifact>> {
     let weights = config.model.weights.as_deref().context("give the weights to export: weights=FILE.safetensors")?;
-    let (network, card) = checkpoint::load(weights, device::parse(&config.train.device)?)?;
     let (mut exporter, format) = find(config, registry)?;
     let out = config.export.out.clone().unwrap_or_else(|| beside(weights, &format));
     ensure!(out != weights, "the export would replace the weights {}; name another file by out=FILE", out.display());
@@ -31,8 +38,13 @@ pub fn export(config: &RunConfig, registry: &Registry, calibration: Option<Calib
     ready.imgsz = card.imgsz;
     exporter.ready(&ready)?;
     let cx = ExportContext { format: format.name, imgsz: config.model.imgsz, batch: config.train.batch };
-    let mut model = ExportModel::new(&network, &card, calibration)?;
-    exporter.export(&model_store::view(&mut model), &out, &cx)
+    let mut model = ExportModel::new(network, card, calibration)?;
+    let artifacts = exporter.export(&model_store::view(&mut model), &out, &cx)?;
+    ensure!(!artifacts.is_empty(), "the exporter of {} says that it has written nothing", cx.format);
+    if let Some(missing) = artifacts.iter().find(|artifact| !artifact.path.exists()) {
+        bail!("the exporter of {} says that it has written {}, which is not there", cx.format, missing.path.display());
+    }
+    Ok(artifacts)
 }
 
 /// The exporter that makes the wanted format.

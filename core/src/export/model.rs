@@ -64,7 +64,8 @@ impl ModelStore for ExportModel {
 
     fn calibration_batch(&mut self) -> Result<Option<&StoredTensor>> {
         let calibration = self.calibration.as_mut().context("there are no calibration images: name them by data=")?;
-        let batch = calibration.0.next().transpose()?;
+        let readable = calibration.0.find(|batch| batch.as_ref().map_or(true, |raw| !raw.samples.is_empty()));
+        let batch = readable.transpose()?;
         let images = batch.map(|raw| Batch::new(&raw, Kind::Float, Device::Cpu)).transpose()?;
         self.current = images.map(|batch| stored("images", &batch.images)).transpose()?;
         Ok(self.current.as_ref())

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use tch::Tensor;
+use trainer_loader::Visit;
 use trainer_sdk::store::{Computation, FieldStore};
 
 use crate::torch::{from_sdk, to_sdk};
@@ -93,7 +94,8 @@ pub struct FinishedTerm {
 }
 
 enum Term {
-    Offered(Option<Computation>),
+    /// A computation until it is run, and the call of a plugin that offered it.
+    Offered(Option<(Computation, Option<Visit>)>),
     Ready(Tensor),
 }
 
@@ -114,10 +116,14 @@ impl TermFields {
             bail!("there is no term `{name}`; there are {names}");
         };
         if let Term::Offered(computation) = term {
-            let Some(computation) = computation.take() else {
+            let Some((computation, visit)) = computation.take() else {
                 bail!("the computation of term `{name}` has failed before")
             };
-            *term = Term::Ready(scalar(name, from_sdk(&computation.run()?))?);
+            let compute = || scalar(name, from_sdk(&computation.run()?));
+            *term = Term::Ready(match visit {
+                Some(visit) => visit.resumed(compute)?,
+                None => compute()?,
+            });
         }
         match term {
             Term::Ready(tensor) => Ok(tensor),
@@ -150,7 +156,7 @@ impl FieldStore for TermFields {
     }
 
     fn offer(&mut self, name: &str, computation: Computation) -> Result<()> {
-        self.put(name, Term::Offered(Some(computation)));
+        self.put(name, Term::Offered(Some((computation, trainer_loader::visit()))));
         Ok(())
     }
 

@@ -27,12 +27,13 @@ mod schedules;
 mod state;
 mod static_file;
 mod subject;
+mod usage;
 mod work;
 
 use std::{
     iter,
     num::NonZero,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         atomic::{AtomicUsize, Ordering},
         mpsc,
@@ -47,7 +48,7 @@ use trainer_sdk::component;
 
 use self::{
     list::{CHECKS, Check, Done, Scope},
-    outcome::{Outcome, Row},
+    outcome::{Outcome, Row, printable},
     work::{Component, Work},
 };
 use crate::{near::near, report::print_result};
@@ -77,7 +78,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Seconds that a check may take on one component
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86400))]
     timeout: u64,
     /// Run all checks in this process, for debuggers: the first crash ends it
     #[arg(long)]
@@ -90,7 +91,8 @@ pub struct Args {
     of: Vec<String>,
 }
 
-/// The exit code: 0 all passed, 1 a check failed, 2 a check crashed or the file was refused.
+/// The exit code: 0 all passed, 1 a check failed (or the command line is wrong, and no check was run), 2 a check crashed or
+/// the file was refused.
 pub(super) fn check(args: &Args) -> Result<u8> {
     let found = args.file.as_ref().map(|file| trainer_loader::resolve(file, &trainer_loader::search_path()));
     let found = found.transpose()?;
@@ -103,17 +105,25 @@ pub(super) fn check(args: &Args) -> Result<u8> {
         return Ok(0);
     }
     let checks = chosen(&args.only)?;
+    if let Some(folder) = args.junit.as_deref().and_then(Path::parent).filter(|it| !it.as_os_str().is_empty()) {
+        ensure!(folder.is_dir(), "--junit: there is no folder {}; make it first", folder.display());
+    }
     let components = components(found.as_ref(), &args.component)?;
     let run = |check: &Check| run(check, args, found.as_ref(), &components);
-    let rows = in_order(checks.iter().filter(|check| !(args.builtin && check.needs_file())), args.in_process, run)?;
-    let exit = rows.iter().map(|row| row.outcome.code()).max().unwrap_or(0);
-    let subject = found.as_ref().map_or("built-in components".into(), |found| found.path.display().to_string());
-    if let Some(path) = &args.junit {
-        report::write_junit(path, &subject, &rows)?;
+    let applying = checks.iter().filter(|check| !(args.builtin && check.needs_file()));
+    let mut rows = in_order(applying, args.in_process, run)?;
+    for row in &mut rows {
+        (row.component, row.reason) = (printable(&row.component), printable(&row.reason));
     }
+    let exit = rows.iter().map(|row| row.outcome.code()).max().unwrap_or(0);
+    let subject =
+        found.as_ref().map_or("built-in components".into(), |found| printable(&found.path.display().to_string()));
     match args.json {
         true => print_result(&report::json(&subject, &rows, exit).to_string()),
         false => report::print_table(&rows),
+    }
+    if let Some(path) = &args.junit {
+        report::write_junit(path, &subject, &rows)?;
     }
     Ok(exit)
 }
@@ -127,12 +137,14 @@ fn in_order<'a>(
 ) -> Result<Vec<Row>> {
     let (gates, others): (Vec<_>, Vec<_>) = checks.partition(|check| one_by_one || check.decides_loading());
     let mut rows: Vec<Row> = Vec::new();
-    let is_refused = |rows: &[Row]| rows.iter().any(|row| row.outcome == Outcome::Refused);
     for check in gates {
-        rows.extend(if is_refused(&rows) { vec![refused(check)] } else { run(check)? });
+        rows.extend(match rows.iter().find(|row| row.is_end()) {
+            Some(end) => vec![in_vain(check, end)],
+            None => run(check)?,
+        });
     }
-    if is_refused(&rows) {
-        rows.extend(others.into_iter().map(refused));
+    if let Some(end) = rows.iter().find(|row| row.is_end()).cloned() {
+        rows.extend(others.into_iter().map(|check| in_vain(check, &end)));
         return Ok(rows);
     }
     // Most of a check's time is that of its process to start.
@@ -164,30 +176,26 @@ fn run(check: &Check, args: &Args, found: Option<&Found>, components: &[Componen
     if args.in_process {
         let mut rows = Vec::new();
         let work = Work { check, found, seed: args.seed, printed: None };
-        work.run(&applying, |_| {}, |row| rows.push(row))?;
+        work.run(&applying, |_| {}, |row| rows.push(Row { trace: Vec::new(), ..row }))?;
         return Ok(rows);
     }
-    let mut words = vec!["--seed".into(), args.seed.to_string()];
-    words.push(match found {
-        Some(found) => found.path.display().to_string(),
-        None => "--builtin".into(),
-    });
-    child::run(check, &words, &applying, Duration::from_secs(args.timeout.max(1)))
+    let subject = found.map_or("--builtin".into(), |found| found.path.clone().into_os_string());
+    let words = ["--seed".into(), args.seed.to_string().into(), subject];
+    let in_process = || child::run(check, &words, &applying, Duration::from_secs(args.timeout));
+    let rows = in_process()?;
+    if rows.iter().all(|row| row.trace.is_empty()) {
+        return Ok(rows);
+    }
+    Ok(determinism::compare(rows, &in_process()?))
 }
 
-fn refused(check: &Check) -> Row {
-    skipped(check, "the file was refused")
+fn in_vain(check: &Check, end: &Row) -> Row {
+    let what = if end.outcome == Outcome::Refused { "was refused" } else { "made the process crash" };
+    skipped(check, &format!("the file {what} in check {}", end.number))
 }
 
 fn skipped(check: &Check, reason: &str) -> Row {
-    Row {
-        number: check.number,
-        check: check.name.into(),
-        component: String::new(),
-        outcome: Outcome::Skipped,
-        milliseconds: 0,
-        reason: reason.into(),
-    }
+    Row { outcome: Outcome::Skipped, reason: reason.into(), ..Row::of(check) }
 }
 
 /// The checks of these numbers or names, in order; all if none are named.
@@ -204,10 +212,10 @@ fn chosen(only: &[String]) -> Result<Vec<Check>> {
 /// The components of the file, read from its manifest, or the built-in ones; those of the names, if any.
 fn components(found: Option<&Found>, names: &[String]) -> Result<Vec<Component>> {
     let mut all: Vec<Component> = match found {
-        // A file that cannot be read so is refused by the first check, with its reason.
-        Some(found) => inspect(found, &LoadOptions::default())
-            .manifest
-            .map_or(Vec::new(), |manifest| manifest.components.into_iter().map(|it| (it.kind, it.name)).collect()),
+        Some(found) => match inspect(found, &LoadOptions::default()).manifest {
+            Some(manifest) => manifest.components.into_iter().map(|it| (it.kind, it.name)).collect(),
+            None => return Ok(Vec::new()), // the first check refuses it, with the reason
+        },
         None => component::all().iter().map(|it| (it.maker.kind().into(), it.name.into())).collect(),
     };
     if let Some(name) = names.iter().find(|name| !all.iter().any(|(_, known)| known == *name)) {

@@ -30,11 +30,14 @@ pub(super) fn trust(args: &Args) -> Result<u8> {
     let options = LoadOptions { lock: args.lock.clone(), ..LoadOptions::default() };
     let lock = options.lock_file().context("this process has no home folder; name the lock file by --lock FILE")?;
     let mut entries = Vec::new();
-    for file in &args.files {
-        if args.remove {
+    if args.remove {
+        for file in &args.files {
             entries.extend(remove(file, &lock, &options)?);
-        } else {
-            let found = trainer_loader::resolve(file, &trainer_loader::search_path())?;
+        }
+    } else {
+        // All are found before one is entered.
+        let found = args.files.iter().map(|file| trainer_loader::resolve(file, &trainer_loader::search_path()));
+        for found in found.collect::<Result<Vec<_>, _>>()? {
             entries.push(trainer_loader::trust(&found.path, &options)?);
         }
     }

@@ -17,7 +17,9 @@ impl Loss for HalfTargets {
 }
 // ANCHOR_END: loss
 
+// ANCHOR: export
 export_plugin! { loss "half_targets" "halves every class target": HalfTargets }
+// ANCHOR_END: export
 
 #[cfg(test)]
 mod tests;

@@ -42,17 +42,21 @@ impl Focal {
     }
 }
 
+// ANCHOR: loss
 impl Loss for Focal {
     fn terms(&mut self, terms: &mut Terms, preds: &Predictions, targets: &Targets, _cx: &LossContext) -> Result<()> {
         let (focal, logits, goals, normaliser) = (*self, preds.scores()?, targets.scores()?, targets.normaliser()?);
         terms.offer("cls", move || focal.sum(&logits, &goals)?.div(&normaliser))
     }
 }
+// ANCHOR_END: loss
 
+// ANCHOR: export
 export_plugin! {
     loss "focal" "replaces the class term by focal loss for soft targets": Focal,
     alias "fl_gamma" = "gamma"
 }
+// ANCHOR_END: export
 
 #[cfg(test)]
 mod tests {

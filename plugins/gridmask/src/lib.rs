@@ -38,11 +38,13 @@ impl Default for GridMask {
 }
 
 impl Augmentation for GridMask {
+    // ANCHOR: ready
     fn ready(&mut self, _run: &ReadyContext) -> Result<()> {
         let (min, max) = (self.d_min, self.d_max);
         ensure!(min <= max, "gridmask.d_min={min} is more than gridmask.d_max={max}");
         Ok(())
     }
+    // ANCHOR_END: ready
 
     fn apply(&self, sample: &mut Sample, _partners: &mut [Sample], cx: &mut AugmentContext) -> Result<()> {
         let risen = if self.ramp > 0.0 { (cx.epoch as f64 / self.ramp).min(1.0) } else { 1.0 };

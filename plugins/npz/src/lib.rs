@@ -40,6 +40,7 @@ impl Npz {
     }
 }
 
+// ANCHOR: exporter
 impl Exporter for Npz {
     fn formats(&self) -> Result<Vec<Format>> {
         Ok(vec![Format::new("npz", "npz", "a NumPy archive of all tensors and metadata.json")])
@@ -55,6 +56,7 @@ impl Exporter for Npz {
         Ok(vec![Artifact::new(out, "all tensors by name, and metadata.json")])
     }
 }
+// ANCHOR_END: exporter
 
 export_plugin! {
     exporter "npz" "writes all tensors and metadata.json as a NumPy archive": Npz

@@ -34,6 +34,7 @@ struct OneCycle {
     max_momentum: f64,
 }
 
+// ANCHOR: enum
 #[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Anneal {
@@ -42,6 +43,7 @@ enum Anneal {
     /// A straight line.
     Linear,
 }
+// ANCHOR_END: enum
 
 impl Default for OneCycle {
     fn default() -> Self {

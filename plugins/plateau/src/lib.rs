@@ -146,6 +146,7 @@ impl Scheduler for Plateau {
         Ok(())
     }
 
+    // ANCHOR: state
     fn save(&self) -> Result<Vec<u8>> {
         Ok(serde_json::to_vec(&self.state)?)
     }
@@ -158,6 +159,7 @@ impl Scheduler for Plateau {
         self.state = state;
         Ok(())
     }
+    // ANCHOR_END: state
 }
 
 export_plugin! {

@@ -50,6 +50,7 @@ impl WiseIou {
     }
 }
 
+// ANCHOR: loss
 impl Loss for WiseIou {
     fn terms(&mut self, terms: &mut Terms, preds: &Predictions, targets: &Targets, cx: &LossContext) -> Result<()> {
         let boxes = preds.boxes()?;
@@ -73,6 +74,7 @@ impl Loss for WiseIou {
         Ok(())
     }
 }
+// ANCHOR_END: loss
 
 export_plugin! {
     loss "wiou" "replaces the box term by Wise-IoU, which draws boxes of ordinary quality most": WiseIou

@@ -69,7 +69,7 @@ pub struct ModelTable {
     /// Writes the network as ONNX. `options` is a JSON object (half, dynamic, opset, nms).
     pub onnx: unsafe extern "C" fn(object: Opaque, options: Str, out: Sink, error: Sink) -> Status,
     /// Fills in the next calibration batch: float images (B, 3, H, W) in 0..1, valid until the next call; no dimensions
-    /// after the last. [`Status::UNSUPPORTED`] where the export was given no data.
+    /// after the last. Fails where the export was given no data.
     pub calibration: unsafe extern "C" fn(object: Opaque, out: *mut TensorData, error: Sink) -> Status,
 }
 

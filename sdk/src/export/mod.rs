@@ -28,8 +28,6 @@ pub(crate) use thunk::thunk;
 pub const RUSTC: &str = env!("TRAINER_SDK_RUSTC");
 /// The target triple that the SDK was built for, for the manifest.
 pub const TARGET: &str = env!("TRAINER_SDK_TARGET");
-/// `unwind` or `abort`, for the manifest.
-pub const PANIC: &str = if cfg!(panic = "unwind") { "unwind" } else { "abort" };
 
 unsafe extern "C" fn init<P: Plugin>(host: *const Host, error: Sink) -> Status {
     guard::keep_panics();
@@ -126,7 +124,7 @@ macro_rules! export_plugin {
                 "\",\"abi\":\"", $crate::abi::VERSION,
                 "\",\"rustc\":\"", $crate::export::RUSTC,
                 "\",\"target\":\"", $crate::export::TARGET,
-                "\",\"panic\":\"", $crate::export::PANIC,
+                "\",\"panic\":\"", if cfg!(panic = "unwind") { "unwind" } else { "abort" },
                 "\",\"components\":[",
                 $crate::export_plugin!(@component $kind $name $doc $($key $option)*),
                 $(",", $crate::export_plugin!(@component $kind2 $name2 $doc2 $($key2 $option2)*),)*

@@ -89,6 +89,12 @@ impl Work {
         let (epoch, order, window) = (self.epoch, &self.order, self.window);
         let context = EpochContext { seed, epoch, epochs, imgsz, order, window, decoded: &decoded };
         let sample = self.pipeline.run(sample, position, &context)?;
+        if let Some(count) = self.source.num_classes()
+            && let Some(object) = sample.objects.iter().find(|object| object.class >= count)
+        {
+            let path = sample.path.display();
+            bail!("the augmentations give {path} an object of class {}; the data has {count} classes", object.class);
+        }
 
         let start = batch.pixels.len();
         batch.pixels.resize(start + batch.size.area() * Image::CHANNELS, 0);

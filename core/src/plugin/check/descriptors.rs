@@ -9,8 +9,6 @@ pub fn check(subject: &Subject) -> Result<Done> {
     let is_snake = name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
     ensure!(is_snake, "the name `{name}` is not lower_snake; take lower-case letters, digits and _");
-    let same = subject.registry.entries().iter().filter(|it| it.kind == *kind && it.name == *name).count();
-    ensure!(same == 1, "the name {kind} `{name}` is there {same} times; name each component once");
     ensure!(!subject.doc().trim().is_empty(), "it has no sentence on what it does; write one after its name");
     let schema = subject.schema()?;
     let options = schema.get("properties").and_then(|it| it.as_object());

@@ -2,7 +2,10 @@
 
 #![allow(unsafe_code)] // tables in front of the trainer's own
 
-use std::sync::OnceLock;
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use trainer_sdk::{
     Model, Sample,
@@ -15,6 +18,14 @@ static SAMPLES: OnceLock<SampleTable> = OnceLock::new();
 static SAMPLES_IN_FRONT: OnceLock<SampleTable> = OnceLock::new();
 static MODELS: OnceLock<ModelTable> = OnceLock::new();
 static MODELS_IN_FRONT: OnceLock<ModelTable> = OnceLock::new();
+
+/// Whether a model was asked for its network, which it does not have.
+static NETWORK_ASKED: AtomicBool = AtomicBool::new(false);
+
+/// Whether a model was asked for its network, since this was last asked.
+pub fn take_network_asked() -> bool {
+    NETWORK_ASKED.swap(false, Ordering::SeqCst)
+}
 
 /// A view of the same sample whose calls may fail. Reading objects does not: the SDK has no error for it.
 pub fn sample(inner: Sample<'_>) -> Sample<'_> {
@@ -33,7 +44,7 @@ pub fn model(inner: Model<'_>) -> Model<'_> {
     // SAFETY: as above.
     unsafe {
         let own = MODELS.get_or_init(|| *raw.table);
-        let table = MODELS_IN_FRONT.get_or_init(|| ModelTable { metadata, tensor, ..*own });
+        let table = MODELS_IN_FRONT.get_or_init(|| ModelTable { metadata, tensor, onnx, calibration, ..*own });
         Model::from_raw(abi::Model { object: raw.object, table })
     }
 }
@@ -89,4 +100,16 @@ unsafe extern "C" fn metadata(object: Opaque, out: Sink, error: Sink) -> Status 
 unsafe extern "C" fn tensor(object: Opaque, name: Str, out: *mut TensorData, error: Sink) -> Status {
     // SAFETY: forwarded as it is.
     unless_due("tensor", error, || unsafe { (models().tensor)(object, name, out, error) })
+}
+
+unsafe extern "C" fn onnx(_: Opaque, _: Str, _: Sink, error: Sink) -> Status {
+    NETWORK_ASKED.store(true, Ordering::SeqCst);
+    // SAFETY: the sink lives for the call.
+    unsafe { error.put(b"the small model of this check has no network to write as ONNX") };
+    Status::UNSUPPORTED
+}
+
+unsafe extern "C" fn calibration(object: Opaque, out: *mut TensorData, error: Sink) -> Status {
+    // SAFETY: forwarded as it is.
+    unless_due("calibration", error, || unsafe { (models().calibration)(object, out, error) })
 }

@@ -1,41 +1,63 @@
 //! Check 6: instances know nothing of each other and leave nothing behind.
 
-use std::fs;
-
-use anyhow::{Context as _, Result, ensure};
-use tch::Kind;
+use anyhow::{Result, ensure};
 
 use super::{
-    Done,
-    cases::{Case, Scene},
-    host,
-    losses::LossRun,
+    Done, exports, host,
     runs::{self, Running},
+    samples,
     subject::Subject,
+    usage::{Usage, no_threads, threads},
 };
 
 const STEPS: usize = 4;
 const MADE: usize = 1000;
 /// Instances that are made before memory is looked at: allocators and caches settle.
 const WARM: usize = 200;
-/// Growth of the process that 1000 instances may leave, in KiB. All components that ship leave 0 (measured).
-const GROWTH: u64 = 256;
+/// Calls before and after that.
+const CALLS: usize = 24;
+/// The number of a sample of 33 x 31 pixels with an object.
+const SMALL: u64 = 11;
+/// Exports of each format, which take longer.
+const EXPORTS: usize = 6;
 
 pub fn check(subject: &Subject) -> Result<Done> {
+    if subject.kind == "loss" {
+        runs::trace(&subject.own_loss(), 1)?; // whatever threads libtorch starts on its way back, it has started
+    }
+    let running = threads()?.len();
     independent(subject)?;
     let options = subject.defaults()?;
-    let make = |count| (0..count).try_for_each(|_| subject.construct(options.as_bytes()));
-    make(WARM)?;
-    let (handles, memory) = (host::live(), resident()?);
-    make(MADE)?;
-    no_handles(handles, &format!("{MADE} instances"))?;
-    let grown = resident()?.saturating_sub(memory);
-    tracing::debug!("{MADE} instances of {} leave {grown} KiB", subject.name);
-    ensure!(grown <= GROWTH, "{MADE} instances leave {grown} KiB behind; free in `Drop` what construction allocates");
-    if subject.kind == "loss" {
-        calls(subject)?;
+    lasting(&format!("{MADE} instances"), WARM, MADE, || subject.construct(options.as_bytes()))?;
+    match subject.kind.as_str() {
+        "exporter" => lasting(&format!("{EXPORTS} exports"), 2, EXPORTS, || export(subject))?,
+        "augmentation" => {
+            let augmentation = subject.augmentation()?;
+            let small = || samples::apply(&*augmentation, SMALL, subject.seed).map(drop);
+            lasting(&format!("{CALLS} calls"), CALLS, CALLS, small)?;
+        }
+        _ => calls(subject)?,
     }
+    no_threads(running)?;
     Ok(Done::Passed)
+}
+
+/// Does something `warm` times, then `count` times, after which no more is in use than before: `what` are these.
+fn lasting(what: &str, warm: usize, count: usize, act: impl Fn() -> Result<()>) -> Result<()> {
+    (0..warm).try_for_each(|_| act())?;
+    let (handles, usage) = (host::live(), Usage::now()?);
+    (0..count).try_for_each(|_| act())?;
+    no_handles(handles, what)?;
+    usage.has_not_grown(what)
+}
+
+/// Every format once. Whether that goes well is for check 12 to say.
+fn export(subject: &Subject) -> Result<()> {
+    for format in exports::formats(&*subject.exporter()?)? {
+        let place = tempfile::tempdir()?;
+        let _ = exports::export(&mut *subject.exporter()?, &format, place.path(), exports::model());
+    }
+    Ok(())
 }
 
 /// Two instances in turn do what one does alone.
@@ -53,25 +75,23 @@ fn independent(subject: &Subject) -> Result<()> {
     Ok(())
 }
 
-/// Calls of a loss keep no tensors, but for a state of constant size, which ends with the instance.
+/// Calls of a loss or a scheduler keep nothing, but for a state of constant size, which ends with the instance.
 fn calls(subject: &Subject) -> Result<()> {
     let before = host::live();
-    let mut run = LossRun::new(subject, Kind::Double)?;
-    let mut held = Vec::new();
-    for _ in 0..6 {
-        run.step(&Case::new(Kind::Double, Scene::Plain))?;
-        run.take_memory();
-        held.push(host::live());
-    }
+    let Some(mut run) = Running::new(subject)? else { return Ok(()) };
+    (0..CALLS).try_for_each(|_| run.step(subject.seed).map(drop))?;
+    let (handles, usage) = (host::live(), Usage::now()?);
+    (0..CALLS).try_for_each(|_| run.step(subject.seed).map(drop))?;
+    let kept = host::live() - handles;
+    let usage = usage.has_not_grown(&format!("{CALLS} calls"));
     drop(run);
-    no_handles(before, "6 calls of an instance that has ended")?;
-    let grows = held.windows(2).skip(2).all(|pair| pair[1] > pair[0]);
+    no_handles(before, &format!("{} calls of an instance that has ended", 2 * CALLS))?;
     ensure!(
-        !grows,
+        kept < CALLS as i64,
         "it keeps {} more tensors with every call; keep no tensors, or detached ones in place of the old",
-        held[5] - held[4]
+        kept / CALLS as i64
     );
-    Ok(())
+    usage
 }
 
 /// Handles are as many as before.
@@ -84,11 +104,4 @@ pub fn no_handles(before: i64, after: &str) -> Result<()> {
         if left > 0 { "left" } else { "released too often" }
     );
     Ok(())
-}
-
-/// Memory of the process that is in use, in KiB.
-fn resident() -> Result<u64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS in /proc/self/status")?;
-    Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
 }

@@ -1,4 +1,9 @@
 //! The checks, in order.
+//!
+//! What only an author can tell is not checked: whether an augmentation of strength 0 changes nothing, how many objects
+//! it may add or drop, whether rates depend on the order in which steps are asked (of a schedule without state, check 9
+//! sees it), which predictions a gradient should reach (check 10 notes a term that reaches none), and whether a file
+//! says in its format what the model holds. Nor are data races looked for beyond what several threads show, nor CUDA.
 
 use anyhow::Result;
 
@@ -12,6 +17,8 @@ pub enum Done {
     Passed,
     /// It passed, and what its author should know.
     Noted(String),
+    /// It passed in this process; what came out, step by step, for another process to compare.
+    Traced(Vec<u64>),
     /// It does not apply, and why.
     Skipped(String),
 }

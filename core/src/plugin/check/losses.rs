@@ -12,11 +12,12 @@ use trainer_sdk::{
     store::{self, Computation, FieldStore},
 };
 
-use super::{cases::Case, faults, host, subject::Subject};
+use super::{
+    cases::Case,
+    faults, host,
+    subject::{FIRST, Subject},
+};
 use crate::loss::{LossChain, LossParameters, LossPoint, LossValues};
-
-/// The loss that assigns objects to anchors, the first link of every chain.
-const FIRST: &str = "detection";
 
 /// Predictions by name.
 pub type Named = Vec<(String, trainer_sdk::Tensor)>;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::list::Check;
+
 /// What came of one check of one component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -50,4 +52,32 @@ pub struct Row {
     pub milliseconds: u64,
     /// Why it was skipped or did not pass, and what to do; what there is to know of one that passed.
     pub reason: String,
+    /// What came out, for a comparison between processes; in no report.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trace: Vec<u64>,
+}
+
+impl Row {
+    /// A check that passed without a word, in no time.
+    pub fn of(check: &Check) -> Self {
+        Self {
+            number: check.number,
+            check: check.name.into(),
+            component: String::new(),
+            outcome: Outcome::Passed,
+            milliseconds: 0,
+            reason: String::new(),
+            trace: Vec::new(),
+        }
+    }
+
+    /// Whether it is in vain to run other checks.
+    pub fn is_end(&self) -> bool {
+        self.outcome == Outcome::Refused || self.outcome == Outcome::Crashed && self.component.is_empty()
+    }
+}
+
+/// A text that terminals and XML take: without control characters, which a plugin's words may hold.
+pub fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() && !['\u{fffe}', '\u{ffff}'].contains(c)).collect()
 }

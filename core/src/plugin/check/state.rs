@@ -66,10 +66,14 @@ fn same(saved: &[u8], again: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// States that are cut off, changed or made up: an error or not, never a panic.
+/// States that are cut off or made up are an error; one that is changed may be a state too. Never a panic.
 fn wrong(subject: &Subject, state: &[u8], load: impl Fn(&[u8]) -> Result<()>) -> Result<()> {
     let tried = |what: String, bytes: &[u8]| match load(bytes) {
         Err(error) if is_panic(&error) => bail!("`load` panics on {what}: {}; return an error instead", words(&error)),
+        Ok(()) if bytes.len() != state.len() => bail!(
+            "`load` accepts {what}; begin a state with its version, and refuse what is none (where there is no state: \
+             all but an empty one)"
+        ),
         _ => Ok(()),
     };
     for length in (0..state.len()).step_by(state.len().div_ceil(64).max(1)) {

@@ -1,18 +1,24 @@
 //! The component under test: where it comes from, and instances of it.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
-use serde_json::{Value, json};
+use serde_json::Value;
 use trainer_loader::{Plugin, conformance};
 use trainer_sdk::{Augmentation, Exporter, Loss, ReadyContext, Rng, Scheduler};
 
 use crate::registry::{Options, Registry};
 
+/// The loss that assigns objects to anchors, the first link of every chain.
+pub const FIRST: &str = "detection";
+
 /// One component, and the plugin that it is part of (none for a built-in one).
 pub struct Subject<'a> {
     pub registry: &'a Registry,
     pub plugin: Option<&'a Plugin>,
-    /// Threads of the process before the plugin was loaded.
+    /// Threads of the process before the plugin was loaded, and how long loading took.
     pub threads: usize,
+    pub loading: Duration,
     pub kind: String,
     pub name: String,
     /// Chooses what is random in a check.
@@ -81,6 +87,11 @@ impl Subject<'_> {
         Ok(made)
     }
 
+    /// The trainer's own loss, the first link of every chain, in its place.
+    pub fn own_loss(&self) -> Self {
+        Self { kind: "loss".into(), name: FIRST.into(), plugin: None, ..*self }
+    }
+
     /// Whether it was written in Rust, with the SDK.
     pub fn is_rust(&self) -> bool {
         self.plugin.is_none_or(|plugin| plugin.manifest.rustc.starts_with("rustc"))
@@ -114,16 +125,4 @@ pub fn is_panic(error: &anyhow::Error) -> bool {
         None => begins(&cause.to_string()),
     };
     error.chain().any(told)
-}
-
-/// A JSON value of another type than `value`'s schema allows.
-pub fn wrong_type(schema: &Value) -> Option<Value> {
-    let types = match &schema["type"] {
-        Value::String(one) => vec![one.as_str()],
-        Value::Array(many) => many.iter().filter_map(Value::as_str).collect(),
-        _ if schema.get("enum").is_some() || schema.get("oneOf").is_some() => vec!["string"],
-        _ => return None,
-    };
-    let candidates = [("object", json!({ "a": [1] })), ("array", json!([[]])), ("boolean", json!(true))];
-    candidates.into_iter().find(|(kind, _)| !types.contains(kind)).map(|(_, value)| value)
 }

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     panic::{AssertUnwindSafe, catch_unwind},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, anyhow};
@@ -12,10 +12,10 @@ use trainer_loader::{Found, LoadError, conformance};
 use super::{
     Done, host,
     list::{Check, Scope},
-    loads,
     outcome::{Outcome, Row},
     static_file,
     subject::{Subject, words},
+    usage,
 };
 use crate::registry::Registry;
 
@@ -42,14 +42,27 @@ impl Work<'_> {
             return Ok(());
         }
         begin("");
-        let threads = loads::threads()?.len();
+        let threads = usage::threads()?.len();
         host::watch();
         let mut registry = Registry::built_in();
-        if let Some(found) = self.found
-            && let Err(error) = registry.load_found(found)
-        {
-            end(Row { outcome: Outcome::Refused, ..self.row("", start, Err(error)) });
-            return Ok(());
+        let mut loading = Duration::ZERO;
+        if let Some(found) = self.found {
+            // Tried out before, so that the time that loading takes is its own.
+            let loaded = trainer_loader::try_out(found, &registry.load_options).map_err(Into::into).and_then(|_| {
+                let start = Instant::now();
+                registry.load_found(found)?;
+                loading = start.elapsed();
+                Ok(())
+            });
+            if let Err(error) = loaded {
+                end(Row { outcome: Outcome::Refused, ..self.row("", start, Err(error)) });
+                return Ok(());
+            }
+        }
+        let mut printed = 0;
+        let quiet = self.quiet(&mut printed, "while it was loaded");
+        if quiet.is_err() && self.check.decides_loading() {
+            end(self.row("", start, quiet.map(|()| Done::Passed)));
         }
         let plugin = registry.plugins().first();
         let Scope::Components(_, run) = self.check.scope else {
@@ -57,7 +70,6 @@ impl Work<'_> {
             end(self.row("", start, outcome.map(|()| Done::Passed)));
             return Ok(());
         };
-        let mut printed = 0;
         for (kind, name) in components {
             let label = format!("{kind} {name}");
             begin(&label);
@@ -66,47 +78,47 @@ impl Work<'_> {
                 registry: &registry,
                 plugin,
                 threads,
+                loading,
                 kind: kind.clone(),
                 name: name.clone(),
                 seed: self.seed,
             };
             let outcome = catch_unwind(AssertUnwindSafe(|| run(&subject)));
             let outcome = outcome.unwrap_or_else(|_| Err(anyhow!("the trainer itself panicked in this check")));
-            let outcome = outcome.and_then(|done| self.quiet(&mut printed).map(|()| done));
+            let outcome = outcome.and_then(|done| self.quiet(&mut printed, "in this check").map(|()| done));
             end(self.row(&label, start, outcome));
         }
         Ok(())
     }
 
     /// Fails if something was printed since the last time.
-    fn quiet(&self, before: &mut u64) -> Result<()> {
+    fn quiet(&self, before: &mut u64, when: &str) -> Result<()> {
         let Some(printed) = &self.printed else { return Ok(()) };
         trainer_loader::flush_c_streams();
         let bytes = printed.metadata()?.len();
         let new = bytes - std::mem::replace(before, bytes);
         anyhow::ensure!(
             new == 0,
-            "it wrote {new} bytes to standard output, which belongs to the trainer's user; log instead (in Rust: \
+            "it wrote {new} bytes to standard output {when}, which belongs to the trainer's user; log instead (in Rust: \
              trainer_sdk::tracing)"
         );
         Ok(())
     }
 
     fn row(&self, component: &str, start: Instant, outcome: Result<Done>) -> Row {
+        let mut trace = Vec::new();
         let (outcome, reason) = match outcome {
+            Ok(Done::Traced(steps)) => {
+                trace = steps;
+                (Outcome::Passed, String::new())
+            }
             Ok(Done::Passed) => (Outcome::Passed, String::new()),
             Ok(Done::Noted(what)) => (Outcome::Passed, what),
             Ok(Done::Skipped(why)) => (Outcome::Skipped, why),
             Err(error) if error.chain().any(|cause| cause.is::<LoadError>()) => (Outcome::Refused, words(&error)),
             Err(error) => (Outcome::Failed, words(&error)),
         };
-        Row {
-            number: self.check.number,
-            check: self.check.name.into(),
-            component: component.into(),
-            outcome,
-            milliseconds: start.elapsed().as_millis() as u64,
-            reason,
-        }
+        let milliseconds = start.elapsed().as_millis() as u64;
+        Row { component: component.into(), outcome, milliseconds, reason, trace, ..Row::of(self.check) }
     }
 }

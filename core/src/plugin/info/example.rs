@@ -22,7 +22,9 @@ impl Example {
             Some((key.clone(), option.get("default").filter(|value| !value.is_null())?.clone()))
         });
         let options: Vec<_> = defaults.collect();
-        Self { run_file: run_file(entry, &options, file), command: command(entry, options.first(), file) }
+        // Lists and objects cannot be typed on a command line.
+        let typed = options.iter().find(|(_, value)| !value.is_array() && !value.is_object());
+        Self { run_file: run_file(entry, &options, file), command: command(entry, typed, file) }
     }
 }
 
@@ -108,6 +110,20 @@ mod tests {
         assert_eq!(run_file, wanted);
         let parsed: RunConfig = toml::from_str(&run_file).unwrap();
         assert_eq!(parsed.loss.len(), 2);
+    }
+
+    #[test]
+    fn a_list_stands_in_the_run_file_alone() {
+        let entry = ComponentEntry {
+            kind: "loss".into(),
+            name: "mine".into(),
+            doc: String::new(),
+            aliases: Default::default(),
+        };
+        let schema = json!({ "properties": { "a": { "default": [1.0] }, "b": { "default": 2 } } });
+        let Example { run_file, command } = Example::of(&entry, Some(&schema), Some(Path::new("mine.so")));
+        assert_eq!(command, "trainer data=data.yaml --plugin mine.so mine.b=2");
+        assert!(run_file.ends_with("use = \"mine\"\na = [1.0]\nb = 2"), "{run_file}");
     }
 
     #[test]

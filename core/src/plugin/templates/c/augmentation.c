@@ -7,7 +7,7 @@ TRAINER_MANIFEST(TRAINER_MANIFEST_TEXT("plugin_name", "0.1.0", "MIT OR Apache-2.
 
 static const struct trainer_options_table *options;
 
-struct plugin_name {
+struct plugin_name_options {
     double strength;
 };
 
@@ -17,8 +17,8 @@ static const char schema[] =
     "\"description\":\"Largest change of a pixel's values, as a share of the full range.\"}}}";
 
 static trainer_status create(struct trainer_str json, void **instance, struct trainer_sink error) {
-    struct plugin_name read = { 0.2 };
-    struct plugin_name *made;
+    struct plugin_name_options read = { 0.2 };
+    struct plugin_name_options *made;
     trainer_status status = trainer_option_number(options, json, "strength", &read.strength, error);
     if (status != TRAINER_STATUS_OK) return status;
     if (!(read.strength >= 0 && read.strength <= 1)) {
@@ -35,7 +35,7 @@ static trainer_status create(struct trainer_str json, void **instance, struct tr
 static trainer_status apply(void *instance, struct trainer_sample sample, const struct trainer_sample *partners,
                             size_t num_partners, const struct trainer_augment_context *context,
                             struct trainer_sink error) {
-    const struct plugin_name *self = instance;
+    const struct plugin_name_options *self = instance;
     uint64_t random = context->seed;
     int change = (int)(255 * trainer_uniform(&random, -self->strength, self->strength));
     struct trainer_pixels pixels;

@@ -11,7 +11,7 @@ TRAINER_MANIFEST(TRAINER_MANIFEST_TEXT("plugin_name", "0.1.0", "MIT OR Apache-2.
 
 static const struct trainer_options_table *options;
 
-struct plugin_name {
+struct plugin_name_options {
     int32_t metadata;
 };
 
@@ -21,8 +21,8 @@ static const char schema[] =
     "\"description\":\"Begin with a line of what the model says about itself, as JSON.\"}}}";
 
 static trainer_status create(struct trainer_str json, void **instance, struct trainer_sink error) {
-    struct plugin_name read = { 1 };
-    struct plugin_name *made;
+    struct plugin_name_options read = { 1 };
+    struct plugin_name_options *made;
     trainer_status status = trainer_option_boolean(options, json, "metadata", &read.metadata, error);
     if (status != TRAINER_STATUS_OK) return status;
     made = malloc(sizeof *made);
@@ -54,8 +54,8 @@ static void write_json(struct trainer_sink out, struct trainer_str text) {
     trainer_write(out, "\"");
 }
 
-static trainer_status write_model(const struct plugin_name *self, struct trainer_model model, const char *beside,
-                                  struct trainer_sink error) {
+static trainer_status write_model(const struct plugin_name_options *self, struct trainer_model model,
+                                  const char *beside, struct trainer_sink error) {
     trainer_status status = TRAINER_STATUS_OK;
     FILE *file = fopen(beside, "w");
     struct trainer_sink sink = { file, write_file };

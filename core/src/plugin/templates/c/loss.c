@@ -8,7 +8,7 @@ TRAINER_MANIFEST(TRAINER_MANIFEST_TEXT("plugin_name", "0.1.0", "MIT OR Apache-2.
 static const struct trainer_tensor_table *tensors;
 static const struct trainer_options_table *options;
 
-struct plugin_name {
+struct plugin_name_options {
     double factor;
 };
 
@@ -18,8 +18,8 @@ static const char schema[] =
     "\"description\":\"Factor of every class target.\"}}}";
 
 static trainer_status create(struct trainer_str json, void **instance, struct trainer_sink error) {
-    struct plugin_name read = { 0.9 };
-    struct plugin_name *made;
+    struct plugin_name_options read = { 0.9 };
+    struct plugin_name_options *made;
     trainer_status status = trainer_option_number(options, json, "factor", &read.factor, error);
     if (status != TRAINER_STATUS_OK) return status;
     if (!(read.factor >= 0 && read.factor <= 1)) return trainer_refuse(error, "option `factor` must be in 0 to 1");
@@ -33,7 +33,7 @@ static trainer_status create(struct trainer_str json, void **instance, struct tr
 static trainer_status targets(void *instance, struct trainer_fields fields, const struct trainer_loss_context *context,
                               struct trainer_sink error) {
     static struct trainer_operator mul = { "aten::mul", "Scalar", NULL };
-    const struct plugin_name *self = instance;
+    const struct plugin_name_options *self = instance;
     void *scores = NULL, *scaled = NULL;
     trainer_status status = fields.table->get(fields.object, trainer_str("scores"), &scores, error);
     (void)context;

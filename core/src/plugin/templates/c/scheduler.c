@@ -8,7 +8,7 @@ TRAINER_MANIFEST(TRAINER_MANIFEST_TEXT("plugin_name", "0.1.0", "MIT OR Apache-2.
 
 static const struct trainer_options_table *options;
 
-struct plugin_name {
+struct plugin_name_options {
     double power;
 };
 
@@ -18,8 +18,8 @@ static const char schema[] =
     "\"description\":\"The exponent: 1 is a straight line, more falls earlier.\"}}}";
 
 static trainer_status create(struct trainer_str json, void **instance, struct trainer_sink error) {
-    struct plugin_name read = { 2 };
-    struct plugin_name *made;
+    struct plugin_name_options read = { 2 };
+    struct plugin_name_options *made;
     trainer_status status = trainer_option_number(options, json, "power", &read.power, error);
     if (status != TRAINER_STATUS_OK) return status;
     if (!(read.power >= 0.1 && read.power <= 10)) return trainer_refuse(error, "option `power` must be in 0.1 to 10");
@@ -32,7 +32,7 @@ static trainer_status create(struct trainer_str json, void **instance, struct tr
 
 static trainer_status rates(void *instance, const struct trainer_progress *at, struct trainer_rates *groups,
                             size_t count, struct trainer_sink error) {
-    const struct plugin_name *self = instance;
+    const struct plugin_name_options *self = instance;
     const double total = (double)(at->epochs * at->steps_per_epoch), warmup = 100;
     const double done = total > 0 ? fmin((double)at->step / total, 1) : 0;
     (void)error;
