@@ -84,9 +84,10 @@ fn multi_scale_is_a_switch_or_a_share() {
     assert_eq!(["True", "False", "0.25"].map(|text| share(text).unwrap()), [0.5, 0.0, 0.25]);
     let refused = "multi_scale=1.5 must be True (0.5), False or a share from 0 to below 1";
     assert_eq!(share("1.5").unwrap_err(), refused);
+    assert_eq!(share("yes").unwrap_err(), refused.replace("1.5 ", "yes "));
     let in_file: RunConfig = toml::from_str("[train]\nmulti_scale = true\n").unwrap();
     assert_eq!(in_file.train.multi_scale, 0.5);
-    assert!(resolve("scale=2").unwrap_err().contains("option `perspective.scale`"), "{:?}", resolve("scale=2"));
+    assert_eq!(resolve("scale=2").unwrap_err(), "option `perspective.scale`: 2 is greater than the maximum of 1");
     assert!(resolve("copy_paste_mode=paste").unwrap_err().contains("copy_paste.mode"));
 }
 

@@ -223,6 +223,9 @@ fn set(config: RunConfig, registry: &mut Registry, key: &str, text: &str) -> Res
     let text = match (key, text) {
         ("multi_scale", "True" | "true") => "0.5",
         ("multi_scale", "False" | "false") => "0",
+        ("multi_scale", share) if share.parse::<f64>().is_err() => {
+            bail!("multi_scale={share} must be True (0.5), False or a share from 0 to below 1")
+        }
         _ => text,
     };
     if let Some((_, place)) = KEYS.iter().find(|(known, _)| *known == key) {

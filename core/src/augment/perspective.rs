@@ -1,7 +1,9 @@
 //! Perspective: turns, scales, slants, tilts and moves a sample at random, onto a canvas of the input size.
 
+use std::borrow::Cow;
+
 use anyhow::Result;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use trainer_sdk::{AugmentContext, Augmentation, Bbox, Matrix, Object, Rng, Sample, Size};
 
@@ -28,13 +30,31 @@ pub struct Perspective {
 }
 
 /// The factors that may be drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Scale {
     /// Up to this more or less than 1.
-    Jitter(#[schemars(range(min = 0.0, max = 1.0))] f64),
+    Jitter(f64),
     /// From the first to the second.
-    Range(#[schemars(inner(range(min = 0.0, max = 10.0)))] [f64; 2]),
+    Range([f64; 2]),
+}
+
+/// One schema for both, so that a refusal says what is wrong and not that nothing fits.
+impl JsonSchema for Scale {
+    fn schema_name() -> Cow<'static, str> {
+        "Scale".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": ["number", "array"],
+            "minimum": 0.0,
+            "maximum": 1.0,
+            "items": { "type": "number", "minimum": 0.0, "maximum": 10.0 },
+            "minItems": 2,
+            "maxItems": 2,
+        })
+    }
 }
 
 impl Scale {
