@@ -24,7 +24,11 @@ fn label_message(row: &str) -> String {
 fn good_input_trains() {
     let run = Run::new();
     let stderr = run.expect(0);
-    assert!(stderr.contains("train: 4 images, 8 objects") && !stderr.contains("WARN"), "{stderr}");
+    assert!(stderr.contains("train: 4 images, 8 objects"), "{stderr}");
+    let warnings: Vec<_> = stderr.lines().filter_map(|line| line.split_once("WARN ")).map(|(_, text)| text).collect();
+    let idle = "copy_paste=0.1 cannot act: it cuts objects out along their polygons, and 0 of the 8 training objects have \
+        one; give labels with polygons, or copy_paste=0";
+    assert_eq!(warnings, [idle]);
     assert_eq!(run.read("runs/train/train/metrics.jsonl").lines().count(), 2, "a line for step 0, one for the epoch");
 }
 

@@ -28,8 +28,8 @@ const PAGES: [Page; 4] = [
     ("loss", &["loss", "ready"], "loss_context loss_table fields_table thunk parameters_table init"),
     (
         "augmentation",
-        &["augmentation", "sample", "rng", "ready"],
-        "augment_context augmentation_table sample_info sample_table object pixels",
+        &["augmentation", "sample", "layers", "rng", "ready"],
+        "augment_context augmentation_table sample_info sample_table layers_table object pixels",
     ),
     ("scheduler", &["scheduler", "ready"], "scheduler_table progress metric rates"),
     ("exporter", &["exporter", "model", "ready"], "exporter_table export_context model_table tensor_data"),

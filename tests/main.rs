@@ -1,6 +1,7 @@
 //! One test binary for what crosses rooms.
 #![allow(clippy::unwrap_used)]
 
+mod augment;
 mod bad_input;
 mod bad_plugins;
 mod chain;

@@ -28,6 +28,7 @@ const UNSAFE: [&str; 30] = [
     "sdk/abi/src/",
     "sdk/src/export/",
     "sdk/src/fields.rs",
+    "sdk/src/layers.rs",
     "sdk/src/model.rs",
     "sdk/src/model_store.rs",
     "sdk/src/parameter_store.rs",
@@ -44,11 +45,12 @@ const UNSAFE: [&str; 30] = [
 
 /// Every top-level key of the command line: a promise to users, so it comes in here on purpose and never leaves.
 const KEYS: &str = "data fraction single_cls workers model weights imgsz optimizer lr0 momentum weight_decay nbs schedule epochs \
-    batch device seed patience box cls dfl project name exist_ok conf iou max_det \
+    batch multi_scale device seed patience box cls dfl project name exist_ok conf iou max_det \
     on_error format out plugin_policy plugins_lock";
 
-const BUILT_IN: &str = "augmentation flip, augmentation hsv, augmentation letterbox, augmentation mosaic, \
-    augmentation perspective, exporter safetensors, loss detection, scheduler cosine, scheduler linear";
+const BUILT_IN: &str = "augmentation bgr, augmentation blur, augmentation clahe, augmentation copy_paste, \
+    augmentation cutmix, augmentation flip, augmentation gray, augmentation hsv, augmentation letterbox, \
+    augmentation median_blur, augmentation mixup, augmentation mosaic, augmentation perspective, exporter safetensors, loss detection, scheduler cosine, scheduler linear";
 
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(ROOT).join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))

@@ -106,7 +106,8 @@ pub fn main() -> ExitCode {
         ));
     }));
     let words = std::env::args_os().collect::<Vec<_>>();
-    let words = if words.get(1).is_some_and(|verb| verb == "plugin" || verb == "data") { words } else { normalise(words) };
+    let words =
+        if words.get(1).is_some_and(|verb| verb == "plugin" || verb == "data") { words } else { normalise(words) };
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => {

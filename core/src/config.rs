@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use trainer_loader::Policy;
 
-use crate::{augment::OnError, registry::Options};
+use crate::{
+    augment::{OnError, recipe},
+    registry::Options,
+};
 
 /// A whole run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -110,6 +113,9 @@ pub struct TrainConfig {
     pub epochs: usize,
     /// Images at once.
     pub batch: usize,
+    /// The input size of each batch is drawn within [1 - x, 1 + x] times `imgsz`, in steps of 32 pixels; `true` is 0.5.
+    #[serde(deserialize_with = "share_or_switch")]
+    pub multi_scale: f64,
     /// `cpu`.
     pub device: String,
     /// Decides weights, order and augmentation.
@@ -165,6 +171,20 @@ pub struct ExportConfig {
     pub out: Option<PathBuf>,
 }
 
+/// A number, or true for the usual 0.5 and false for 0.
+fn share_or_switch<'de, D: serde::Deserializer<'de>>(value: D) -> Result<f64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected true, false or a number")]
+    enum Given {
+        Switch(bool),
+        Share(f64),
+    }
+    Ok(match Given::deserialize(value)? {
+        Given::Switch(on) => f64::from(u8::from(on)) / 2.0,
+        Given::Share(share) => share,
+    })
+}
+
 impl Default for ExportConfig {
     fn default() -> Self {
         Self { format: "safetensors".into(), out: None }
@@ -178,7 +198,7 @@ impl Default for RunConfig {
             plugin_policy: None,
             plugins_lock: None,
             data: DataConfig::default(),
-            augment: ["mosaic", "perspective", "hsv", "flip"].map(ComponentConfig::named).to_vec(),
+            augment: recipe::STAGES.map(ComponentConfig::named).to_vec(),
             model: ModelConfig::default(),
             loss: vec![ComponentConfig::named("detection")],
             optimizer: OptimizerConfig::default(),
@@ -253,6 +273,7 @@ impl Default for TrainConfig {
         Self {
             epochs: 100,
             batch: 16,
+            multi_scale: 0.0,
             device: "cpu".into(),
             seed: 0,
             patience: 100,

@@ -30,6 +30,7 @@ pub mod augment;
 pub mod batch;
 
 pub mod model;
+pub mod multi_scale;
 
 pub mod loss;
 mod means;

@@ -8,7 +8,7 @@ use trainer_sdk::{Rates, ReadyContext, Scheduler};
 
 use crate::{
     accumulate::Accumulation,
-    augment::{Pipeline, Stage},
+    augment::{Pipeline, Stage, recipe},
     checkpoint::{self, Card},
     config::{ComponentConfig, RunConfig},
     data::{
@@ -19,6 +19,7 @@ use crate::{
     ema::Ema,
     loss::{LossChain, LossParameters},
     model::{Network, Scale, Yolo12},
+    multi_scale::MultiScale,
     optimizer::{Optimizer, Rule, RunSize},
     progress::RunProgress,
     registry::Registry,
@@ -34,6 +35,8 @@ const PREFETCH: usize = 4;
 pub struct Run {
     /// Makes the augmented training batches.
     pub train: Loader,
+    /// Draws the input sizes of training batches.
+    pub multi_scale: MultiScale,
     /// Makes the letterboxed validation batches.
     pub val: Loader,
     /// The weights that are trained.
@@ -77,6 +80,7 @@ impl Run {
         let (val_set, train_set) = (sets.remove(1), sets.remove(0));
         let (names, images) = (train_set.names.clone(), train_set.records.len());
 
+        tell_of_recipe(config, &train_set);
         let ready = ready_context(config, &names, images);
         let train = Loader::new(
             train_set,
@@ -143,6 +147,11 @@ impl Run {
         let (rates, skipped) = (optimizer.rates(), BTreeSet::new());
         Ok(Self {
             train,
+            multi_scale: MultiScale {
+                share: config.train.multi_scale,
+                imgsz: config.model.imgsz,
+                seed: config.train.seed,
+            },
             val,
             network,
             loss,
@@ -233,6 +242,16 @@ pub fn datasets(config: &RunConfig, splits: &[(Split, f64)]) -> Result<Vec<Arc<D
         Ok(Arc::new(dataset))
     };
     splits.iter().map(open).collect()
+}
+
+/// Hints on the augmentations; a warning where one of them cannot act.
+fn tell_of_recipe(config: &RunConfig, train_set: &Dataset) {
+    recipe::hints(&config.augment, &config.model.name).iter().for_each(|hint| tracing::info!("{hint}"));
+    let objects = || train_set.records.iter().flat_map(|record| &record.objects);
+    let outlined = objects().filter(|object| !object.polygon.is_empty()).count();
+    if let Some(idle) = recipe::idle_copy_paste(&config.augment, objects().count(), outlined) {
+        tracing::warn!("{idle}");
+    }
 }
 
 /// What components are told of the run before their first call.

@@ -12,6 +12,7 @@ use trainer_loader::Plugin;
 use trainer_sdk::component;
 
 use crate::{
+    augment::recipe,
     config::{ComponentConfig, RunConfig},
     near::near,
     registry::Registry,
@@ -45,7 +46,7 @@ pub enum Join {
 }
 
 /// Keys of the command line and the places in the configuration that they set.
-pub const KEYS: [(&str, &str); 32] = [
+pub const KEYS: [(&str, &str); 33] = [
     ("data", "data.path"),
     ("fraction", "data.fraction"),
     ("single_cls", "data.single_cls"),
@@ -61,6 +62,7 @@ pub const KEYS: [(&str, &str); 32] = [
     ("schedule", "schedule.use"),
     ("epochs", "train.epochs"),
     ("batch", "train.batch"),
+    ("multi_scale", "train.multi_scale"),
     ("device", "train.device"),
     ("seed", "train.seed"),
     ("patience", "train.patience"),
@@ -84,20 +86,15 @@ pub const KEYS: [(&str, &str); 32] = [
 const LOADING: [&str; 2] = ["plugin_policy", "plugins_lock"];
 
 /// Keys that YOLO users know and that this version does not offer yet.
-const NOT_YET: [&str; 24] = [
+const NOT_YET: [&str; 19] = [
     "amp",
-    "bgr",
     "cache",
-    "copy_paste",
-    "cutmix",
     "ddp",
     "deterministic",
     "dynamic",
     "freeze",
     "gradient_checkpointing",
     "half",
-    "mixup",
-    "multi_scale",
     "opset",
     "plots",
     "quantize",
@@ -160,6 +157,10 @@ pub fn resolve(
     for (key, text) in keys {
         config = set(config, registry, key, text)?;
     }
+    if file.as_ref().is_none_or(|file| file.values.get("augment").is_none()) {
+        recipe::order(&mut config.augment);
+    }
+    recipe::fill(&mut config.augment, &config.model.name);
     let checked = complete(&mut config, registry).and_then(|()| check(&config));
     checked.map_err(|refused| refused.locate(file.as_ref(), &config))?;
     config.plugins = registry.plugins().iter().map(|plugin| plugin.path.clone()).collect();
@@ -219,6 +220,14 @@ fn place_scheduler(config: &mut RunConfig, plugin: &Plugin, new: ComponentConfig
 /// Sets one key.
 fn set(config: RunConfig, registry: &mut Registry, key: &str, text: &str) -> Result<RunConfig> {
     let written = || format!("{key}={text}");
+    let text = match (key, text) {
+        ("multi_scale", "True" | "true") => "0.5",
+        ("multi_scale", "False" | "false") => "0",
+        ("multi_scale", share) if share.parse::<f64>().is_err() => {
+            bail!("multi_scale={share} must be True (0.5), False or a share from 0 to below 1")
+        }
+        _ => text,
+    };
     if let Some((_, place)) = KEYS.iter().find(|(known, _)| *known == key) {
         return set_place(&config, place, text).with_context(written);
     }
@@ -233,13 +242,13 @@ fn set(config: RunConfig, registry: &mut Registry, key: &str, text: &str) -> Res
     if let Some((component, option)) = key.split_once('.') {
         return set_option(config, component, option, text).with_context(written);
     }
-    if let Some((name, option)) = placed_alias(&config, registry, key) {
-        return set_option(config, &name, &option, text);
+    if is_claimed(&config, registry, key) {
+        return set_alias(config, registry, key, text);
     }
     if let Some(found) = trainer_loader::find_alias(key) {
         registry.load_found(&found).and_then(|plugin| join(&mut config, plugin)).with_context(written)?;
-        if let Some((name, option)) = placed_alias(&config, registry, key) {
-            return set_option(config, &name, &option, text);
+        if is_claimed(&config, registry, key) {
+            return set_alias(config, registry, key, text);
         }
     }
     if let Some(owner) = registry.entries().iter().find(|entry| entry.aliases.contains_key(key)) {
@@ -258,12 +267,23 @@ fn set(config: RunConfig, registry: &mut Registry, key: &str, text: &str) -> Res
     bail!("unknown key `{key}`{hint}")
 }
 
-/// The placed component that claims `key`, and the option it stands for.
-fn placed_alias(config: &RunConfig, registry: &Registry, key: &str) -> Option<(String, String)> {
-    components(config).find_map(|(kind, component)| {
+/// The placed components that claim `key`, each with the option it stands for.
+fn claims(config: &RunConfig, registry: &Registry, key: &str) -> Vec<(String, String)> {
+    let claim = |(kind, component): (&str, &ComponentConfig)| {
         let option = registry.find(kind, &component.name)?.aliases.get(key)?;
         Some((component.name.clone(), option.clone()))
-    })
+    };
+    components(config).filter_map(claim).collect()
+}
+
+fn is_claimed(config: &RunConfig, registry: &Registry, key: &str) -> bool {
+    !claims(config, registry, key).is_empty()
+}
+
+/// Sets the option that `key` stands for in every placed component that claims it (`close_mosaic` closes four).
+fn set_alias(config: RunConfig, registry: &Registry, key: &str, text: &str) -> Result<RunConfig> {
+    let claims = claims(&config, registry, key);
+    claims.iter().try_fold(config, |config, (name, option)| set_option(config, name, option, text))
 }
 
 /// All placed components with their kinds.
@@ -327,6 +347,11 @@ fn parse(text: &str, old: Option<&Value>) -> Result<Value> {
         Some(Value::Number(_)) => number().context("not a number"),
         Some(Value::String(_)) => Ok(Value::String(text.to_owned())),
         _ if text == "None" => Ok(Value::Null),
+        None if text.starts_with(['(', '[']) => {
+            let inner =
+                text.trim_matches(['(', ')', '[', ']']).split(',').map(str::trim).filter(|part| !part.is_empty());
+            inner.map(|part| parse(part, None)).collect::<Result<_>>().map(Value::Array)
+        }
         _ => Ok(boolean.map(Value::Bool).or_else(number).unwrap_or_else(|| Value::String(text.to_owned()))),
     }
 }

@@ -35,6 +35,7 @@ extern "C" {
 #define TRAINER_ID_TENSOR "trainer.tensor/1"
 #define TRAINER_ID_OPTIONS "trainer.options/1"
 #define TRAINER_ID_LOG "trainer.log/1"
+#define TRAINER_ID_LAYERS "trainer.layers/1"
 
 /* The outcome of a call. Codes are only ever added; read an unknown one as FAILED. */
 typedef int32_t trainer_status;
@@ -426,6 +427,18 @@ struct trainer_options_table {
     trainer_status (*boolean)(struct trainer_str json, struct trainer_str key, int32_t *out); /* 0 or 1 */
     /* A text; anything that is no text is written as JSON. */
     trainer_status (*text)(struct trainer_str json, struct trainer_str key, struct trainer_sink out);
+};
+
+/* What else can be done with the objects of trainer_sample, noted and drawn later: trainer.layers/1. */
+struct trainer_layers_table {
+    /* Draws on top what of the canvas of `other`, moved by the 3x3 matrix (row by row), lies inside one of the areas:
+     * their outlines, or their boxes where they have none, in pixels of this canvas. `other` may be the sample itself
+     * and stays as it is, objects are not added. */
+    trainer_status (*paste_inside)(void *object, void *other, const double *matrix, const struct trainer_object *areas,
+                                   size_t count, struct trainer_sink error);
+    /* Mixes the pixels with those of another sample of the same call: of each value `share` (0 to 1) stays, the rest
+     * is the other's. Its objects are added, and it is left empty. */
+    trainer_status (*blend)(void *object, void *other, double share, struct trainer_sink error);
 };
 
 #ifdef __cplusplus

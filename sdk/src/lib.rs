@@ -45,6 +45,7 @@ pub mod testing;
 mod augmentation;
 mod exporter;
 mod fields;
+mod layers;
 mod loss;
 mod model;
 mod ready;

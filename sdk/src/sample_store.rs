@@ -8,7 +8,7 @@ use trainer_image::{Matrix, Size};
 
 use crate::{
     HsvGains, Sample,
-    abi::{self, Dtype, Object, Opaque, Pixels, SampleInfo, SampleTable, Sink, Status, Str},
+    abi::{self, Dtype, LayersTable, Object, Opaque, Pixels, SampleInfo, SampleTable, Sink, Status, Str},
     export::guarded,
     sample::{object_from_raw, object_to_raw},
 };
@@ -19,6 +19,14 @@ type Image = trainer_image::Sample;
 const LARGEST_SIDE: u32 = 16384;
 
 static TABLE: SampleTable = SampleTable { describe, object, set_objects, warp, paste, recolor, pixels };
+
+/// The same for `trainer.layers/1`.
+pub static LAYERS: LayersTable = LayersTable { paste_inside, blend };
+
+/// Whether `sample` was made by [`view`] in this binary.
+pub(crate) fn is_own(sample: &Sample) -> bool {
+    std::ptr::eq(sample.raw().table, &raw const TABLE)
+}
 
 /// A view of `sample` for an augmentation, for as long as the borrow lasts.
 pub fn view(sample: &mut Image) -> Sample<'_> {
@@ -65,32 +73,43 @@ unsafe extern "C" fn set_objects(object: Opaque, objects: *const Object, count: 
     unsafe {
         with(object, error, |sample| {
             let raw = if count == 0 { &[] } else { std::slice::from_raw_parts(objects, count) };
-            let new: Vec<_> = raw.iter().map(|raw| object_from_raw(raw)).collect();
-            for (index, object) in new.iter().enumerate() {
-                let trainer_image::Bbox { x1, y1, x2, y2 } = object.bbox;
-                let numbers = [x1, y1, x2, y2, object.weight];
-                let outline = object.polygon.iter().flatten();
-                ensure!(
-                    numbers.iter().chain(outline).all(|number| number.is_finite()),
-                    "object {index} has a number that is not finite"
-                );
-            }
-            sample.objects = new;
+            sample.objects = objects_from_raw(raw)?;
             Ok(())
         })
     }
+}
+
+/// # Safety
+/// The outlines must live for the call.
+unsafe fn objects_from_raw(raw: &[Object]) -> Result<Vec<trainer_image::Object>> {
+    // SAFETY: promised by the caller.
+    let new: Vec<_> = raw.iter().map(|raw| unsafe { object_from_raw(raw) }).collect();
+    for (index, object) in new.iter().enumerate() {
+        let trainer_image::Bbox { x1, y1, x2, y2 } = object.bbox;
+        let numbers = [x1, y1, x2, y2, object.weight];
+        let outline = object.polygon.iter().flatten();
+        ensure!(
+            numbers.iter().chain(outline).all(|number| number.is_finite()),
+            "object {index} has a number that is not finite"
+        );
+    }
+    Ok(new)
+}
+
+/// # Safety
+/// `matrix` must be nine numbers that live for the call.
+unsafe fn finite_matrix(matrix: *const f64) -> Result<Matrix> {
+    // SAFETY: promised by the caller.
+    let matrix = Matrix(unsafe { *matrix.cast::<[[f64; 3]; 3]>() });
+    ensure!(matrix.0.iter().flatten().all(|number| number.is_finite()), "the matrix {:?} is not finite", matrix.0);
+    Ok(matrix)
 }
 
 unsafe extern "C" fn warp(object: Opaque, matrix: *const f64, width: u32, height: u32, error: Sink) -> Status {
     // SAFETY: nine numbers that live for the call.
     unsafe {
         with(object, error, |sample| {
-            let matrix = Matrix(*matrix.cast::<[[f64; 3]; 3]>());
-            ensure!(
-                matrix.0.iter().flatten().all(|number| number.is_finite()),
-                "the matrix {:?} is not finite",
-                matrix.0
-            );
+            let matrix = finite_matrix(matrix)?;
             let sides = [width, height];
             ensure!(
                 sides.iter().all(|side| (1..=LARGEST_SIDE).contains(side)),
@@ -108,6 +127,47 @@ unsafe extern "C" fn paste(object: Opaque, other: Opaque, error: Sink) -> Status
         with(object, error, |sample| {
             ensure!(object != other, "a sample cannot be pasted on itself");
             sample.paste(std::mem::take(&mut *other.cast::<Image>()));
+            Ok(())
+        })
+    }
+}
+
+unsafe extern "C" fn paste_inside(
+    object: Opaque,
+    other: Opaque,
+    matrix: *const f64,
+    areas: *const Object,
+    count: usize,
+    error: Sink,
+) -> Status {
+    // SAFETY: `other` is a sample of the same table, perhaps this one, and copied first; the rest lives for the call.
+    unsafe {
+        guarded(error, || {
+            let other = (*other.cast::<Image>()).clone();
+            let sample = &mut *object.cast::<Image>();
+            let matrix = finite_matrix(matrix)?;
+            let raw = if count == 0 { &[] } else { std::slice::from_raw_parts(areas, count) };
+            let outline = |area: trainer_image::Object| match area.polygon.is_empty() {
+                true => {
+                    let trainer_image::Bbox { x1, y1, x2, y2 } = area.bbox;
+                    vec![[x1, y1], [x2, y1], [x2, y2], [x1, y2]]
+                }
+                false => area.polygon,
+            };
+            let outlines: Vec<_> = objects_from_raw(raw)?.into_iter().map(outline).collect();
+            sample.paste_inside(&other, &matrix, &outlines);
+            Ok(())
+        })
+    }
+}
+
+unsafe extern "C" fn blend(object: Opaque, other: Opaque, share: f64, error: Sink) -> Status {
+    // SAFETY: `other` is another sample of the same table.
+    unsafe {
+        with(object, error, |sample| {
+            ensure!(object != other, "a sample cannot be blended with itself");
+            ensure!((0.0..=1.0).contains(&share), "a share of {share}: it must lie between 0 and 1");
+            sample.blend(std::mem::take(&mut *other.cast::<Image>()), share as f32);
             Ok(())
         })
     }
@@ -178,6 +238,26 @@ mod tests {
         let (mut sample, mut partner) = (grey(8, 4), grey(8, 4));
         view(&mut sample).paste(&mut view(&mut partner)).unwrap();
         assert_eq!((sample.objects.len(), partner.objects.len(), partner.size()), (2, 0, Size::default()));
+    }
+
+    #[test]
+    fn parts_are_copied_and_canvases_blend() {
+        let (mut sample, mut partner) = (grey(8, 4), grey(8, 4));
+        view(&mut partner).recolor(HsvGains { v: 2.0, ..HsvGains::NEUTRAL }).unwrap();
+        let mut seen = view(&mut sample);
+        let area = trainer_image::Object::new(0, Bbox::new(0.0, 0.0, 2.0, 1.0));
+        seen.paste_inside(&view(&mut partner), &Matrix::IDENTITY, std::slice::from_ref(&area)).unwrap();
+        let mut outlined = area.clone();
+        outlined.polygon = vec![[6.0, 0.0], [8.0, 0.0], [8.0, 1.0], [6.0, 1.0]];
+        seen.paste_mirrored(&[outlined]).unwrap();
+        let reds = |sample: &Image| sample.render()[..24].iter().step_by(3).copied().collect::<Vec<_>>();
+        assert_eq!((reds(&sample), sample.objects.len()), (vec![100, 100, 50, 50, 50, 50, 100, 100], 1));
+        let mut seen = view(&mut sample);
+        let wrong = seen.blend(&mut view(&mut partner), 1.5).unwrap_err().to_string();
+        assert_eq!(wrong, "a share of 1.5: it must lie between 0 and 1");
+        seen.blend(&mut view(&mut partner), 0.5).unwrap();
+        assert_eq!((reds(&sample)[1..3].to_vec(), sample.objects.len()), (vec![100, 75], 2));
+        assert_eq!((partner.objects.len(), partner.size()), (0, Size::default()));
     }
 
     #[test]

@@ -60,6 +60,12 @@ def main():
         run(folder, old, "loss.py", folder / "old.json")
         print(run(folder, old, "loss_check.py", folder / "old.json", folder / "new.json", out), end="")
         run(folder, old, "schedule.py", out)
+        run(folder, old, "augment.py", out)
+        data = Path(os.environ.get("TRAINER_REAL_DATA", HERE / "../../../shared/data")) / "coco-open"
+        if data.is_dir():
+            run(folder, old, "augment_stats.py", data, out)
+        else:
+            print(f"augment_stats.json: left as it is, there is no {data} (TRAINER_REAL_DATA)")
     for path in sorted(out.glob("*.json")):
         print(f"{path.name}: {path.stat().st_size} bytes")
 

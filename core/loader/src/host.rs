@@ -5,7 +5,7 @@
 use std::ptr;
 
 use tracing::{Level, event, level_filters::LevelFilter};
-use trainer_abi::{Host, LOG, LogTable, OPTIONS, Str, TENSOR};
+use trainer_abi::{Host, LAYERS, LOG, LogTable, OPTIONS, Str, TENSOR};
 
 use crate::option_table::OPTION_TABLE;
 
@@ -18,6 +18,7 @@ unsafe extern "C" fn table(id: Str) -> *const () {
         TENSOR => trainer_sdk::export::installed_tensors().map_or(ptr::null(), |table| ptr::from_ref(table).cast()),
         LOG => ptr::from_ref(&LOG_TABLE).cast(),
         OPTIONS => ptr::from_ref(&OPTION_TABLE).cast(),
+        LAYERS => ptr::from_ref(&trainer_sdk::sample_store::LAYERS).cast(),
         _ => ptr::null(),
     }
 }

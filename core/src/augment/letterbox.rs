@@ -35,6 +35,18 @@ pub fn letterbox(sample: &mut Sample, imgsz: u32) -> Result<()> {
     sample.warp(&Matrix::translate(margin(width), margin(height)), target)
 }
 
+/// Brings two canvases that are to be joined to one size, where they differ.
+///
+/// # Errors
+/// As [`Sample::warp`].
+pub(super) fn together(sample: &mut Sample, partner: &mut Sample, imgsz: u32) -> Result<()> {
+    if sample.size() != partner.size() {
+        letterbox(sample, imgsz)?;
+        letterbox(partner, imgsz)?;
+    }
+    Ok(())
+}
+
 trainer_sdk::component! {
     augmentation "letterbox" "scales the picture into the network's square input and pads it with grey": Letterbox
 }

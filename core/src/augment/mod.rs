@@ -2,17 +2,26 @@
 //!
 //! In come decoded samples, out go samples on a square canvas of the network's input size, their pixels still lazy.
 
+pub mod bgr;
+pub mod blur;
+pub mod clahe;
+pub mod copy_paste;
+pub mod cutmix;
 pub mod flip;
+pub mod gray;
 pub mod hsv;
 pub mod letterbox;
+pub mod mixup;
 pub mod mosaic;
 pub mod perspective;
+pub mod recipe;
 
+mod pixels;
 mod stage;
 
 use anyhow::{Context, Result};
 use trainer_image::Sample;
-use trainer_sdk::{Rng, sample_store};
+use trainer_sdk::{AugmentContext, Rng, sample_store};
 
 pub use stage::{OnError, Stage};
 
@@ -67,6 +76,11 @@ impl Pipeline {
     }
 }
 
+/// Whether the last `close` epochs of the run have begun.
+fn is_closed(close: usize, cx: &AugmentContext) -> bool {
+    cx.epoch.saturating_add(close) >= cx.epochs
+}
+
 /// The way of one sample, and of the partners that it meets.
 struct Line<'a> {
     /// The position of the sample that comes out.
@@ -99,6 +113,8 @@ impl Line<'_> {
     }
 }
 
+#[cfg(test)]
+mod parity;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

@@ -5,6 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trainer_sdk::{AugmentContext, Augmentation, Matrix, Sample, Size};
 
+use super::is_closed;
+
 /// Joins a sample and three partners; `perspective` brings the double canvas back to the input size.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -24,12 +26,11 @@ impl Default for Mosaic {
 
 impl Augmentation for Mosaic {
     fn partners(&self) -> usize {
-        3
+        if self.p > 0.0 { 3 } else { 0 }
     }
 
     fn apply(&self, sample: &mut Sample, partners: &mut [Sample], cx: &mut AugmentContext) -> Result<()> {
-        let closed = cx.epoch.saturating_add(self.close) >= cx.epochs;
-        if closed || !cx.rng.chance(self.p) {
+        if is_closed(self.close, cx) || !cx.rng.chance(self.p) {
             return Ok(());
         }
         ensure!(partners.len() == 3, "a mosaic needs 3 partners, got {}", partners.len());

@@ -1,7 +1,9 @@
 //! Perspective: turns, scales, slants, tilts and moves a sample at random, onto a canvas of the input size.
 
+use std::borrow::Cow;
+
 use anyhow::Result;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use trainer_sdk::{AugmentContext, Augmentation, Bbox, Matrix, Object, Rng, Sample, Size};
 
@@ -17,9 +19,8 @@ pub struct Perspective {
     /// Moves the centre by up to this share of the input size, along x and along y.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub translate: f64,
-    /// Scales by a factor in [1 - scale, 1 + scale].
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub scale: f64,
+    /// Scales by a factor in [1 - scale, 1 + scale], or in the range that two numbers state.
+    pub scale: Scale,
     /// Slants by up to so many degrees, along x and along y.
     #[schemars(range(min = 0.0, max = 89.0))]
     pub shear: f64,
@@ -28,9 +29,46 @@ pub struct Perspective {
     pub perspective: f64,
 }
 
+/// The factors that may be drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Scale {
+    /// Up to this more or less than 1.
+    Jitter(f64),
+    /// From the first to the second.
+    Range([f64; 2]),
+}
+
+/// One schema for both, so that a refusal says what is wrong and not that nothing fits.
+impl JsonSchema for Scale {
+    fn schema_name() -> Cow<'static, str> {
+        "Scale".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": ["number", "array"],
+            "minimum": 0.0,
+            "maximum": 1.0,
+            "items": { "type": "number", "minimum": 0.0, "maximum": 10.0 },
+            "minItems": 2,
+            "maxItems": 2,
+        })
+    }
+}
+
+impl Scale {
+    fn draw(self, rng: &mut Rng) -> f64 {
+        match self {
+            Self::Jitter(by) => rng.uniform(1.0 - by, 1.0 + by),
+            Self::Range([low, high]) => rng.uniform(low, high),
+        }
+    }
+}
+
 impl Default for Perspective {
     fn default() -> Self {
-        Self { degrees: 0.0, translate: 0.1, scale: 0.5, shear: 0.0, perspective: 0.0 }
+        Self { degrees: 0.0, translate: 0.1, scale: Scale::Jitter(0.5), shear: 0.0, perspective: 0.0 }
     }
 }
 
@@ -39,37 +77,61 @@ impl Augmentation for Perspective {
         if sample.size() != Size::square(2 * cx.imgsz) {
             letterbox(sample, cx.imgsz)?;
         }
-        let scale = cx.rng.uniform(1.0 - self.scale, 1.0 + self.scale);
-        let matrix = self.matrix(scale, sample.size(), cx.imgsz, cx.rng);
+        let draw = self.draw(cx.rng);
+        let matrix = draw.matrix(sample.size(), cx.imgsz);
         let before: Vec<_> = sample.objects().iter().map(Before::of).collect();
         sample.warp(&matrix, Size::square(cx.imgsz))?;
         let (mut before, mut objects) = (before.iter(), sample.objects());
-        objects.retain(|object| before.next().is_some_and(|before| before.leaves(&object.bbox, scale)));
+        objects.retain(|object| before.next().is_some_and(|before| before.leaves(&object.bbox, draw.scale)));
         sample.set_objects(&objects)
     }
 }
 
 impl Perspective {
-    /// About the centre of a canvas of `from`: tilt, scale, turn, slant; then to a random place on the output.
-    fn matrix(&self, scale: f64, from: Size, imgsz: u32, rng: &mut Rng) -> Matrix {
+    fn draw(&self, rng: &mut Rng) -> Draw {
+        let scale = self.scale.draw(rng);
         let mut within = |bound: f64| rng.uniform(-bound, bound);
-        let [tilt_x, tilt_y] = [within(self.perspective), within(self.perspective)];
-        let degrees = within(self.degrees);
-        let [slant_x, slant_y] = [within(self.shear), within(self.shear)].map(|angle| angle.to_radians().tan());
-        let [x, y] = [within(self.translate), within(self.translate)].map(|shift| (0.5 + shift) * f64::from(imgsz));
+        Draw {
+            tilt: [within(self.perspective), within(self.perspective)],
+            degrees: within(self.degrees),
+            scale,
+            slant: [within(self.shear), within(self.shear)],
+            centre: [0.5 + within(self.translate), 0.5 + within(self.translate)],
+        }
+    }
+}
+
+/// One warp.
+pub(super) struct Draw {
+    /// In 1/pixel, along x and along y.
+    pub tilt: [f64; 2],
+    /// Counter-clockwise.
+    pub degrees: f64,
+    pub scale: f64,
+    /// In degrees, along x and along y.
+    pub slant: [f64; 2],
+    /// Where the canvas' centre comes to lie, in shares of the output.
+    pub centre: [f64; 2],
+}
+
+impl Draw {
+    /// About the centre of a canvas of `from`: tilt, turn, scale, slant; then to its place on the output.
+    pub fn matrix(&self, from: Size, imgsz: u32) -> Matrix {
+        let [slant_x, slant_y] = self.slant.map(|angle| angle.to_radians().tan());
+        let [x, y] = self.centre.map(|share| share * f64::from(imgsz));
         Matrix::translate(-0.5 * f64::from(from.width), -0.5 * f64::from(from.height))
-            .then(&Matrix::perspective(tilt_x, tilt_y))
-            .then(&Matrix::rotate(degrees))
-            .then(&Matrix::scale(scale, scale))
+            .then(&Matrix::perspective(self.tilt[0], self.tilt[1]))
+            .then(&Matrix::rotate(self.degrees))
+            .then(&Matrix::scale(self.scale, self.scale))
             .then(&Matrix::shear(slant_x, slant_y))
             .then(&Matrix::translate(x, y))
     }
 }
 
 /// What the filter of objects needs of an object as it was before the warp.
-struct Before {
-    area: f32,
-    has_outline: bool,
+pub(super) struct Before {
+    pub area: f32,
+    pub has_outline: bool,
 }
 
 impl Before {
@@ -79,7 +141,7 @@ impl Before {
 
     /// Whether what is left is worth learning: sides above 2 px and at most 100 times each other, and more than a tenth
     /// of the scaled area, or a hundredth with an outline, whose box is tight.
-    fn leaves(&self, after: &Bbox, scale: f64) -> bool {
+    pub fn leaves(&self, after: &Bbox, scale: f64) -> bool {
         let (width, height) = (after.width(), after.height());
         let least_share = if self.has_outline { 0.01 } else { 0.1 };
         let scaled_area = f64::from(self.area) * scale * scale;
@@ -99,7 +161,8 @@ mod tests {
     use super::*;
     use crate::augment::testing::{IMGSZ, apply, sample};
 
-    const STILL: Perspective = Perspective { degrees: 0.0, translate: 0.0, scale: 0.0, shear: 0.0, perspective: 0.0 };
+    const STILL: Perspective =
+        Perspective { degrees: 0.0, translate: 0.0, scale: Scale::Jitter(0.0), shear: 0.0, perspective: 0.0 };
 
     #[test]
     fn without_a_mosaic_the_picture_is_letterboxed() {
@@ -122,18 +185,26 @@ mod tests {
 
     #[test]
     fn draws_stay_in_their_ranges() {
-        let bounds = Perspective { translate: 0.2, scale: 0.5, ..STILL };
-        for seed in 0..200 {
-            let mut rng = Rng::from_key(&[seed]);
-            let Matrix([[a, _, _], [_, b, _], _]) = bounds.matrix(0.7, Size::square(128), 64, &mut rng);
-            assert_eq!([a, b], [0.7, 0.7]);
-            let mut rng = Rng::from_key(&[seed]);
-            let [x, y] = bounds.matrix(0.7, Size::square(128), 64, &mut rng).apply([64.0, 64.0]);
-            assert!((19.2..=44.8).contains(&x) && (19.2..=44.8).contains(&y), "{x} {y}");
-        }
-        let slanted = Perspective { degrees: 30.0, shear: 20.0, perspective: 1e-3, ..STILL };
-        let tilted = slanted.matrix(1.0, Size::square(128), 64, &mut Rng::from_key(&[1]));
-        let [x, y] = tilted.apply([64.0, 64.0]);
+        let bounds =
+            Perspective { degrees: 30.0, translate: 0.2, scale: Scale::Jitter(0.5), shear: 20.0, perspective: 1e-3 };
+        let draws: Vec<_> = (0..500).map(|seed| bounds.draw(&mut Rng::from_key(&[seed]))).collect();
+        let range = |value: fn(&Draw) -> f64| {
+            draws.iter().map(value).fold([f64::INFINITY, -f64::INFINITY], |[low, high], v| [low.min(v), high.max(v)])
+        };
+        let fills = |value: fn(&Draw) -> f64, low: f64, high: f64| {
+            let ([least, most], slack) = (range(value), (high - low) / 50.0);
+            assert!(low <= least && least < low + slack && most <= high && most > high - slack, "{least} {most}");
+        };
+        fills(|draw| draw.degrees, -30.0, 30.0);
+        fills(|draw| draw.scale, 0.5, 1.5);
+        fills(|draw| draw.slant[1], -20.0, 20.0);
+        fills(|draw| draw.tilt[0], -1e-3, 1e-3);
+        fills(|draw| draw.centre[1], 0.3, 0.7);
+        let range = Perspective { scale: Scale::Range([0.2, 0.4]), ..STILL };
+        assert!((0..50).all(|seed| (0.2..0.4).contains(&range.draw(&mut Rng::from_key(&[seed])).scale)));
+        let [x, y] = Draw { centre: [0.5; 2], ..draws.into_iter().next().unwrap() }
+            .matrix(Size::square(128), 64)
+            .apply([64.0; 2]);
         assert!((x - 32.0).abs() < 1e-9 && (y - 32.0).abs() < 1e-9, "the centre stays: {x} {y}");
     }
 

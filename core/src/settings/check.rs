@@ -60,6 +60,12 @@ pub(super) fn check(config: &RunConfig) -> Result<(), Refused> {
         ("fraction", (!is_fraction).then(|| format!("fraction={fraction} must be above 0 and at most 1"))),
         ("conf", share("conf", val.conf)),
         ("iou", share("iou", val.iou)),
+        (
+            "multi_scale",
+            (!(0.0..1.0).contains(&train.multi_scale)).then(|| {
+                format!("multi_scale={} must be True (0.5), False or a share from 0 to below 1", train.multi_scale)
+            }),
+        ),
         ("lr0", optimizer.lr0.and_then(|value| from_0("lr0", value))),
         ("momentum", optimizer.momentum.and_then(|value| from_0("momentum", value))),
         ("weight_decay", from_0("weight_decay", optimizer.weight_decay)),

@@ -29,7 +29,7 @@ pub use fields::{Fields, FieldsTable, Init, Parameters, ParametersTable, Thunk};
 pub use host::{Host, LOG, LogTable, OPTIONS, OptionsTable};
 pub use loss::{LOSS, LossContext, LossTable};
 pub use root::{Extension, Factory, PLAIN_ROOT, PlainRoot, Root, RootRef};
-pub use sample::{Object, Pixels, Sample, SampleInfo, SampleTable};
+pub use sample::{LAYERS, LayersTable, Object, Pixels, Sample, SampleInfo, SampleTable};
 pub use scheduler::{Metric, Progress, Rates, SCHEDULER, SchedulerTable};
 pub use tensor::{Dtype, TENSOR, TensorInfo, TensorTable, Value, tag};
 pub use text::{Sink, Status, Str};

@@ -92,3 +92,26 @@ pub struct Pixels {
     /// Type of a value, a [`Dtype`](crate::Dtype) code: 0 (8 bits, 0 to 255). Check both; others may come.
     pub dtype: i32,
 }
+
+/// The id of [`LayersTable`].
+pub const LAYERS: &str = "trainer.layers/1";
+
+/// What else can be done with the objects of [`Sample`], noted and drawn later as everything else.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy)]
+pub struct LayersTable {
+    /// Draws on top what of the canvas of `other`, moved by the 3x3 `matrix` (row by row), lies inside one of the
+    /// areas: their outlines, or their boxes where they have none, in pixels of this canvas. `other` may be the sample
+    /// itself and stays as it is, objects are not added.
+    pub paste_inside: unsafe extern "C" fn(
+        object: Opaque,
+        other: Opaque,
+        matrix: *const f64,
+        areas: *const Object,
+        count: usize,
+        error: Sink,
+    ) -> Status,
+    /// Mixes the pixels with those of another sample of the same call: of each value `share` (0 to 1) stays, the rest
+    /// is the other's. Its objects are added, and it is left empty.
+    pub blend: unsafe extern "C" fn(object: Opaque, other: Opaque, share: f64, error: Sink) -> Status,
+}

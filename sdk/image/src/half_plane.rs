@@ -16,8 +16,12 @@ const FLAT: f64 = 1e-12;
 impl HalfPlane {
     /// The four sides of a canvas.
     pub fn sides(size: Size) -> [Self; 4] {
-        let (width, height) = (f64::from(size.width), f64::from(size.height));
-        [Self([1.0, 0.0, 0.0]), Self([-1.0, 0.0, width]), Self([0.0, 1.0, 0.0]), Self([0.0, -1.0, height])]
+        Self::around([0.0, 0.0, f64::from(size.width), f64::from(size.height)])
+    }
+
+    /// The four sides of a box: left, right, top, bottom.
+    pub fn around([x1, y1, x2, y2]: [f64; 4]) -> [Self; 4] {
+        [Self([1.0, 0.0, -x1]), Self([-1.0, 0.0, x2]), Self([0.0, 1.0, -y1]), Self([0.0, -1.0, y2])]
     }
 
     /// The same half plane after the points moved; `back` leads from their new place to the old one.

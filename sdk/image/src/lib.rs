@@ -7,6 +7,8 @@ mod bilinear;
 mod half_plane;
 mod hsv;
 mod image;
+mod layer;
+mod mask;
 mod matrix;
 mod object;
 mod render;

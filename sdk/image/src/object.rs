@@ -44,10 +44,18 @@ impl Bbox {
     /// The part within the canvas; it has no area where they do not meet.
     #[must_use]
     pub fn clip(&self, canvas: Size) -> Self {
-        let (width, height) = (canvas.width as f32, canvas.height as f32);
-        let (x1, x2) = (self.x1.clamp(0.0, width), self.x2.clamp(0.0, width));
-        let (y1, y2) = (self.y1.clamp(0.0, height), self.y2.clamp(0.0, height));
-        Self { x1, y1, x2, y2 }
+        self.within(&Self::of_canvas(canvas))
+    }
+
+    /// The part within `area`; it has no area where they do not meet.
+    #[must_use]
+    pub fn within(&self, area: &Self) -> Self {
+        let (x, y) = (|x: f32| x.max(area.x1).min(area.x2), |y: f32| y.max(area.y1).min(area.y2));
+        Self { x1: x(self.x1), y1: y(self.y1), x2: x(self.x2), y2: y(self.y2) }
+    }
+
+    fn of_canvas(canvas: Size) -> Self {
+        Self { x1: 0.0, y1: 0.0, x2: canvas.width as f32, y2: canvas.height as f32 }
     }
 
     /// The smallest box around the points; without points a box of no area.
@@ -96,13 +104,25 @@ impl Object {
             let corners = [[x1, y1], [x2, y1], [x2, y2], [x1, y2]].map(|p| p.map(f64::from));
             self.bbox = Bbox::around(&matrix.apply_polygon(corners.into_iter())).clip(canvas);
         } else {
-            let mut outline = matrix.apply_polygon(self.polygon.iter().map(|p| p.map(f64::from)));
-            for side in HalfPlane::sides(canvas) {
-                outline = side.cut(&outline);
-            }
-            self.bbox = Bbox::around(&outline).clip(canvas);
-            self.polygon = outline.iter().map(|p| p.map(|value| value as f32)).collect();
+            let outline = matrix.apply_polygon(self.polygon.iter().map(|p| p.map(f64::from)));
+            self.set_outline(outline, &Bbox::of_canvas(canvas));
         }
+    }
+
+    /// Keeps the part within `area`, of an outline too; elsewhere a box without area remains.
+    pub fn keep_within(&mut self, area: &Bbox) {
+        if self.polygon.is_empty() {
+            self.bbox = self.bbox.within(area);
+        } else {
+            self.set_outline(self.polygon.iter().map(|p| p.map(f64::from)).collect(), area);
+        }
+    }
+
+    fn set_outline(&mut self, outline: Vec<[f64; 2]>, area: &Bbox) {
+        let sides = HalfPlane::around([area.x1, area.y1, area.x2, area.y2].map(f64::from));
+        let outline = sides.iter().fold(outline, |outline, side| side.cut(&outline));
+        self.bbox = Bbox::around(&outline).within(area);
+        self.polygon = outline.iter().map(|p| p.map(|value| value as f32)).collect();
     }
 }
 
@@ -127,6 +147,18 @@ mod tests {
         object.warp(&Matrix::translate(-6.0, 0.0), CANVAS); // of the diamond, the tip from y 2 to y 6 is left
         assert_eq!(object.bbox, Bbox::new(0.0, 2.0, 2.0, 6.0));
         object.warp(&Matrix::translate(-6.0, 0.0), CANVAS);
+        assert_eq!((object.bbox.area(), object.polygon.len()), (0.0, 0));
+    }
+
+    #[test]
+    fn the_part_within_an_area_is_kept() {
+        let mut object = Object::new(0, Bbox::new(0.0, 0.0, 8.0, 8.0));
+        object.keep_within(&Bbox::new(6.0, 1.0, 20.0, 5.0));
+        assert_eq!(object.bbox, Bbox::new(6.0, 1.0, 8.0, 5.0));
+        object.polygon = vec![[4.0, 0.0], [8.0, 4.0], [4.0, 8.0], [0.0, 4.0]];
+        object.keep_within(&Bbox::new(6.0, 1.0, 20.0, 8.0));
+        assert_eq!(object.bbox, Bbox::new(6.0, 2.0, 8.0, 6.0));
+        object.keep_within(&Bbox::new(10.0, 10.0, 20.0, 20.0));
         assert_eq!((object.bbox.area(), object.polygon.len()), (0.0, 0));
     }
 

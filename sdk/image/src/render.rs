@@ -1,10 +1,11 @@
 //! The one pass that draws a sample: from the source pictures straight into the output.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::bilinear::Sampler;
 use crate::half_plane::{HalfPlane, span};
-use crate::sample::Layer;
+use crate::layer::{Blend, Content, Layer};
 use crate::{Image, Matrix, Sample, Size};
 
 const CHANNELS: usize = Image::CHANNELS;
@@ -32,10 +33,9 @@ impl Sample {
     /// The canvas' pixels, to be changed in place. This draws what was lazy so far (and costs a pass of its own).
     pub fn pixels_mut(&mut self) -> &mut [u8] {
         let Ok(image) = Image::rgb(self.size, self.render()) else { return &mut [] }; // a canvas without pixels
-        let flat = Layer { image: Arc::new(image), to_canvas: Matrix::IDENTITY, clip: Vec::new(), colors: Vec::new() };
-        self.layers = vec![flat];
+        self.layers = vec![Layer::new(Content::Picture { image: Arc::new(image), to_canvas: Matrix::IDENTITY })];
         match self.layers.as_mut_slice() {
-            [layer] => Arc::make_mut(&mut layer.image).pixels_mut(),
+            [Layer { content: Content::Picture { image, .. }, .. }] => Arc::make_mut(image).pixels_mut(),
             _ => &mut [],
         }
     }
@@ -43,33 +43,86 @@ impl Sample {
 
 impl Layer {
     fn draw(&self, canvas: Size, out: &mut [u8]) {
-        let Some(back) = self.to_canvas.inverse() else { return };
-        let mut planes: Vec<_> = HalfPlane::sides(self.image.size()).iter().map(|side| side.warp(&back)).collect();
+        match &self.content {
+            Content::Picture { image, to_canvas } => self.draw_picture(image, to_canvas, canvas, out),
+            Content::Plain(color) => {
+                let mut color = *color;
+                self.colors.iter().for_each(|gains| gains.apply(&mut color));
+                for (y, span) in self.visible(self.clip.clone(), canvas) {
+                    row(out, canvas, y, &span).as_chunks_mut().0.fill(color);
+                }
+            }
+            Content::Blend(blend) => {
+                let blended = blend.render(canvas);
+                for (y, span) in self.visible(self.clip.clone(), canvas) {
+                    let (x, end) = (y * canvas.width as usize + span.start, y * canvas.width as usize + span.end);
+                    let row = row(out, canvas, y, &span);
+                    row.copy_from_slice(&blended[x * CHANNELS..end * CHANNELS]);
+                    self.colors.iter().for_each(|gains| gains.apply(row));
+                }
+            }
+        }
+    }
+
+    fn draw_picture(&self, image: &Image, to_canvas: &Matrix, canvas: Size, out: &mut [u8]) {
+        let Some(back) = to_canvas.inverse() else { return };
+        let mut planes: Vec<_> = HalfPlane::sides(image.size()).iter().map(|side| side.warp(&back)).collect();
         if !back.is_affine() {
             planes.push(HalfPlane(back.0[2])); // in front of the horizon
         }
         planes.extend(&self.clip);
-        planes.iter_mut().for_each(|plane| *plane = plane.normalized());
+        let spans = self.visible(planes, canvas);
+        let Some(first) = spans.iter().map(|(_, span)| span.start).min() else { return };
+        let end = spans.iter().map(|(_, span)| span.end).max().unwrap_or(first);
 
-        let width = canvas.width as usize;
-        let spans: Vec<_> = (0..canvas.height as usize).map(|y| span(&planes, y, width)).collect();
-        let drawn = || spans.iter().enumerate().filter(|(_, span)| !span.is_empty());
-        let Some(first) = drawn().map(|(_, span)| span.start).min() else { return };
-        let end = drawn().map(|(_, span)| span.end).max().unwrap_or(first);
-
-        let mut sampler = Sampler::new(&self.image, back, first..end);
-        for (y, span) in drawn() {
-            let row = &mut out[(y * width + span.start) * CHANNELS..(y * width + span.end) * CHANNELS];
-            sampler.row(y, span.clone(), row);
+        let mut sampler = Sampler::new(image, back, first..end);
+        for (y, span) in spans {
+            let row = row(out, canvas, y, &span);
+            sampler.row(y, span, row);
             self.colors.iter().for_each(|gains| gains.apply(row));
         }
+    }
+
+    /// Runs of pixels within all half planes and masks, none empty, row by row.
+    fn visible(&self, mut planes: Vec<HalfPlane>, canvas: Size) -> Vec<(usize, Range<usize>)> {
+        planes.iter_mut().for_each(|plane| *plane = plane.normalized());
+        let width = canvas.width as usize;
+        let rows = (0..canvas.height as usize).map(|y| (y, span(&planes, y, width)));
+        let mut runs: Vec<_> = rows.filter(|(_, span)| !span.is_empty()).collect();
+        for mask in &self.masks {
+            runs = runs.iter().flat_map(|(y, span)| mask.cut(*y, span).into_iter().map(|run| (*y, run))).collect();
+        }
+        runs
+    }
+}
+
+/// The bytes of a run of pixels in row `y`.
+fn row<'a>(out: &'a mut [u8], canvas: Size, y: usize, span: &Range<usize>) -> &'a mut [u8] {
+    let start = y * canvas.width as usize;
+    &mut out[(start + span.start) * CHANNELS..(start + span.end) * CHANNELS]
+}
+
+impl Blend {
+    /// Both stacks drawn and mixed.
+    fn render(&self, canvas: Size) -> Vec<u8> {
+        let draw = |layers: &[Layer]| {
+            let mut pixels = vec![0; canvas.area() * CHANNELS];
+            layers.iter().for_each(|layer| layer.draw(canvas, &mut pixels));
+            pixels
+        };
+        let (mut first, second) = (draw(&self.first), draw(&self.second));
+        let share = (self.share.clamp(0.0, 1.0) * 65536.0) as u32;
+        for (a, &b) in first.iter_mut().zip(&second) {
+            *a = ((u32::from(*a) * share + u32::from(b) * (65536 - share)) >> 16) as u8;
+        }
+        first
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::HsvGains;
+    use crate::{Bbox, HsvGains, Object};
 
     const FILL: [u8; 3] = [114; 3];
 
@@ -88,6 +141,14 @@ mod tests {
         Sample::new(Arc::new(image), size)
     }
 
+    /// The sample's one source picture.
+    fn source(sample: &Sample) -> &Arc<Image> {
+        let [Layer { content: Content::Picture { image, .. }, .. }] = &sample.layers[..] else {
+            panic!("not one picture")
+        };
+        image
+    }
+
     /// The first channel of the canvas.
     fn reds(sample: &Sample) -> Vec<u8> {
         sample.render().iter().step_by(3).copied().collect()
@@ -96,7 +157,7 @@ mod tests {
     #[test]
     fn an_untouched_picture_is_drawn_as_it_is() {
         let sample = noise(37, 23, 0);
-        assert_eq!(sample.render(), sample.layers[0].image.pixels());
+        assert_eq!(sample.render(), source(&sample).pixels());
     }
 
     #[test]
@@ -119,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_reduced_source_covers_the_original_canvas() {
-        let image = greys(&[0, 100, 200]).layers[0].image.clone();
+        let image = source(&greys(&[0, 100, 200])).clone();
         let mut sample = Sample::new(image, Size::new(6, 2));
         assert_eq!(reds(&sample)[..6], [0, 25, 75, 125, 175, 200]);
         sample.fit(3);
@@ -169,6 +230,40 @@ mod tests {
         assert_eq!(reds(&base), [60, 60, 60, 25]);
         base.warp(&Matrix::translate(1.0, 0.0), Size::new(5, 1));
         assert_eq!(reds(&base), [68, 60, 60, 60, 25]); // 114 * 1.2 = 136, * 0.5 = 68
+    }
+
+    #[test]
+    fn blended_canvases_move_as_one() {
+        let mut base = greys(&[100, 100, 100]);
+        let mut other = greys(&[50, 51]);
+        other.objects.push(Object::new(7, Bbox::new(0.0, 0.0, 2.0, 1.0)));
+        base.blend(other, 0.75);
+        assert_eq!((reds(&base), base.objects.len()), (vec![87, 87, 103], 1)); // 114 where the other is bare
+        base.recolor(HsvGains { v: 0.5, ..HsvGains::NEUTRAL });
+        base.warp(&Matrix::translate(2.0, 0.0), Size::new(6, 1));
+        base.flip_horizontal();
+        assert_eq!(reds(&base), [57, 51, 43, 43, 57, 57]);
+        let flat = base.render();
+        assert_eq!(base.pixels_mut(), flat);
+    }
+
+    #[test]
+    fn what_lies_in_an_outline_is_copied() {
+        let mut sample = greys(&[10, 20, 30, 40, 50, 60]);
+        let mirror = Matrix::scale(-1.0, 1.0).then(&Matrix::translate(6.0, 0.0));
+        let outline = |from: f32, to: f32| vec![[from, 0.0], [to, 0.0], [to, 1.0], [from, 1.0]];
+        let copy = sample.clone();
+        sample.paste_inside(&copy, &mirror, &[outline(0.0, 2.0), outline(4.0, 5.0)]);
+        assert_eq!(reds(&sample), [60, 50, 30, 40, 20, 60]);
+        let copy = sample.clone(); // now of masked layers
+        sample.paste_inside(&copy, &Matrix::translate(1.0, 0.0), &[outline(2.0, 9.0)]);
+        assert_eq!(reds(&sample), [60, 50, 50, 30, 40, 20]);
+        sample.warp(&Matrix::scale(2.0, 1.0), Size::new(12, 1));
+        assert_eq!(reds(&sample)[..2], [60, 58]);
+        let mut bare = Sample::default();
+        bare.warp(&Matrix::IDENTITY, Size::new(6, 1));
+        sample.paste_inside(&bare, &Matrix::IDENTITY, &[outline(0.0, 1.0)]);
+        assert_eq!(reds(&sample)[..2], [114, 58], "the bare canvas covers, too");
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::half_plane::HalfPlane;
+use crate::layer::{Blend, Content, Layer};
+use crate::mask::Mask;
 use crate::{HsvGains, Image, Matrix, Object, Size};
 
 /// One picture of the data set with its objects, on its way to the network.
@@ -25,15 +27,6 @@ pub struct Sample {
     pub(crate) layers: Vec<Layer>,
 }
 
-/// A source picture on the canvas; outside itself and its clip it is transparent.
-#[derive(Clone, Debug)]
-pub(crate) struct Layer {
-    pub image: Arc<Image>,
-    pub to_canvas: Matrix,
-    pub clip: Vec<HalfPlane>,
-    pub colors: Vec<HsvGains>,
-}
-
 /// Where no layer lies the canvas is this grey.
 pub(crate) const FILL: u8 = 114;
 
@@ -45,7 +38,7 @@ impl Sample {
         let Size { width, height } = image.size();
         let to_canvas =
             Matrix::scale(f64::from(original.width) / f64::from(width), f64::from(original.height) / f64::from(height));
-        let layer = Layer { image, to_canvas, clip: Vec::new(), colors: Vec::new() };
+        let layer = Layer::new(Content::Picture { image, to_canvas });
         Self { original, size: original, layers: vec![layer], ..Self::default() }
     }
 
@@ -73,11 +66,7 @@ impl Sample {
     pub fn warp(&mut self, matrix: &Matrix, size: Size) {
         if let Some(back) = matrix.inverse() {
             let sides = HalfPlane::sides(self.size);
-            for layer in &mut self.layers {
-                layer.to_canvas = layer.to_canvas.then(matrix);
-                layer.clip.extend(sides);
-                layer.clip.iter_mut().for_each(|plane| *plane = plane.warp(&back));
-            }
+            self.layers.iter_mut().for_each(|layer| layer.warp(matrix, &back, &sides));
             self.objects.iter_mut().for_each(|object| object.warp(matrix, size));
         } else {
             self.layers.clear();
@@ -122,6 +111,33 @@ impl Sample {
         other.warp(&Matrix::IDENTITY, self.size);
         self.layers.append(&mut other.layers);
         self.objects.append(&mut other.objects);
+    }
+
+    /// Draws on top what of the canvas of `other`, moved by `matrix`, lies inside one of the outlines (in pixels of
+    /// this canvas), bare parts included. Objects stay as they are.
+    pub fn paste_inside(&mut self, other: &Self, matrix: &Matrix, outlines: &[Vec<[f32; 2]>]) {
+        let mut part = Self { size: other.size, layers: other.opaque(), ..Self::default() };
+        part.warp(matrix, self.size);
+        let mask = Mask::new(outlines);
+        part.layers.iter_mut().for_each(|layer| layer.masks.push(mask.clone()));
+        self.layers.append(&mut part.layers);
+    }
+
+    /// Lets the canvas of `other` shine through, upper left corners together: of each value `share` (0 to 1) stays,
+    /// the rest is the other's, rounded down. The objects of `other` are added.
+    pub fn blend(&mut self, mut other: Self, share: f32) {
+        other.layers = other.opaque();
+        let mut second = other;
+        second.warp(&Matrix::IDENTITY, self.size);
+        let blend = Blend { first: self.opaque(), second: second.opaque(), share };
+        self.layers = vec![Layer::within(self.size, Content::Blend(Box::new(blend)))];
+        self.objects.append(&mut second.objects);
+    }
+
+    /// The layers above one of the bare canvas' colour.
+    fn opaque(&self) -> Vec<Layer> {
+        let bare = Layer::within(self.size, Content::Plain(self.fill));
+        std::iter::once(bare).chain(self.layers.iter().cloned()).collect()
     }
 
     /// Changes the colours of the canvas as it stands, bare parts included.

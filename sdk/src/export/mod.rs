@@ -41,6 +41,8 @@ unsafe extern "C" fn init<P: Plugin>(host: *const Host, error: Sink) -> Status {
         if let Some(table) = unsafe { (host.table)(Str::new(abi::LOG)).cast::<abi::LogTable>().as_ref() } {
             log::forward(P::ID, table);
         }
+        // SAFETY: as above.
+        crate::layers::install(unsafe { (host.table)(Str::new(abi::LAYERS)).cast::<abi::LayersTable>().as_ref() });
         let count = component::all().len();
         anyhow::ensure!(count <= MAX_COMPONENTS, "{count} components in one library; it may hold {MAX_COMPONENTS}");
         Ok(())

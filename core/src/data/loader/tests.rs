@@ -7,7 +7,19 @@ use trainer_sdk::{Bbox, Image};
 
 use super::*;
 use crate::augment::{OnError, Stage};
-use crate::augment::{flip::Flip, hsv::Hsv, mosaic::Mosaic, perspective::Perspective};
+use crate::augment::{
+    bgr::Bgr,
+    blur::{Blur, MedianBlur},
+    clahe::Clahe,
+    copy_paste::{CopyPaste, Mode},
+    cutmix::Cutmix,
+    flip::Flip,
+    gray::Gray,
+    hsv::Hsv,
+    mixup::Mixup,
+    mosaic::Mosaic,
+    perspective::Perspective,
+};
 
 const IMGSZ: u32 = 32;
 
@@ -46,6 +58,9 @@ impl Source for Pictures {
         sample.id = index as u64;
         sample.path = Path::new(&format!("{index}.png")).into();
         sample.objects.push(Object::new(index as u32, Bbox::new(10.0, 10.0, 40.0, 40.0)));
+        if index % 2 == 1 {
+            sample.objects[0].polygon = vec![[10.0, 10.0], [40.0, 10.0], [25.0, 40.0]];
+        }
         Ok(sample)
     }
 
@@ -54,13 +69,23 @@ impl Source for Pictures {
     }
 }
 
+/// Every augmentation, each often enough to act.
 fn pipeline() -> Pipeline {
     let stage = |augmentation: Box<dyn trainer_sdk::Augmentation>| Stage::new("test", augmentation, OnError::Fail);
     let stages = vec![
         stage(Box::new(Mosaic { p: 0.8, close: 1 })),
+        stage(Box::new(CopyPaste { p: 0.5, mode: Mode::Flip, close: 1 })),
         stage(Box::new(Perspective { degrees: 5.0, ..Perspective::default() })),
+        stage(Box::new(CopyPaste { p: 0.5, mode: Mode::Mixup, close: 1 })),
+        stage(Box::new(Mixup { p: 0.3, close: 1, ..Mixup::default() })),
+        stage(Box::new(Cutmix { p: 0.3, close: 1, ..Cutmix::default() })),
+        stage(Box::new(Blur { p: 0.2, ..Blur::default() })),
+        stage(Box::new(MedianBlur { p: 0.2, ..MedianBlur::default() })),
+        stage(Box::new(Gray { p: 0.2 })),
+        stage(Box::new(Clahe { p: 0.2, ..Clahe::default() })),
         stage(Box::<Hsv>::default()),
         stage(Box::<Flip>::default()),
+        stage(Box::new(Bgr { p: 0.3 })),
     ];
     Pipeline { stages }
 }

@@ -38,7 +38,7 @@ pub fn all() -> Vec<Type> {
     }
     let plain = layouts![
         AugmentContext AugmentationTable Dtype ExportContext ExporterTable Extension Factory Fields FieldsTable Host Init
-        LogTable LossContext LossTable Metric Model ModelTable Object OptionsTable Parameters ParametersTable Pixels
+        LayersTable LogTable LossContext LossTable Metric Model ModelTable Object OptionsTable Parameters ParametersTable Pixels
         PlainRoot Progress Rates Sample SampleInfo SampleTable SchedulerTable Sink Status Str TensorData TensorInfo
         TensorTable Thunk Value
     ];
