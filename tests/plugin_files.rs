@@ -84,7 +84,7 @@ fn list_shows_built_ins_where_there_is_nothing_else() {
     let version = env!("CARGO_PKG_VERSION");
     let lines: Vec<_> = out.lines().collect();
     assert_eq!(lines[0], "kind          name         version  status  file");
-    assert_eq!(lines[1], format!("augmentation  flip         {version}    ok      built in"));
+    assert_eq!(lines[1], format!("augmentation  bgr          {version}    ok      built in"));
     let places =
         "\nno plugins in\n  ~/bin\n  ~/plugins\n  ~/home/.local/share/trainer/plugins\n  ~/lib/trainer/plugins";
     assert!(out.ends_with(places), "{out}");
