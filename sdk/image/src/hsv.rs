@@ -14,36 +14,24 @@ pub struct HsvGains {
     pub v: f32,
 }
 
-/// Pixels that are converted together; the loop over them becomes vector instructions.
-const LANES: usize = 16;
-
 impl HsvGains {
     /// Leaves every colour alone.
     pub const NEUTRAL: Self = Self { h: 1.0, s: 1.0, v: 1.0 };
 
-    /// Changes R G B pixels in place; [`NEUTRAL`](Self::NEUTRAL) changes not a bit.
-    pub fn apply(&self, pixels: &mut [u8]) {
-        if *self == Self::NEUTRAL {
-            return;
-        }
-        for block in pixels.as_chunks_mut::<3>().0.chunks_mut(LANES) {
-            let mut lanes = [0_u32; LANES];
-            for (lane, &[r, g, b]) in lanes.iter_mut().zip(&*block) {
-                *lane = u32::from_le_bytes([r, g, b, 0]);
-            }
-            for lane in &mut lanes {
-                let rgb = [*lane, *lane >> 8, *lane >> 16].map(|channel| (channel & 255) as f32);
-                let [r, g, b] = to_rgb(self.scale(to_hsv(rgb))).map(byte);
-                *lane = r | g << 8 | b << 16;
-            }
-            for (pixel, lane) in block.iter_mut().zip(lanes) {
-                let [r, g, b, _] = lane.to_le_bytes();
-                *pixel = [r, g, b];
-            }
-        }
+    /// Whether not a bit changes.
+    pub(crate) fn are_neutral(&self) -> bool {
+        *self == Self::NEUTRAL
     }
 
-    #[inline]
+    /// The changed colour of one pixel, as [`row`](crate::row) numbers it. Neutral gains cost up to 4 of 255, too.
+    #[inline(always)]
+    pub(crate) fn of(&self, pixel: u32) -> u32 {
+        let rgb = [pixel, pixel >> 8, pixel >> 16].map(|channel| (channel & 255) as f32);
+        let [r, g, b] = to_rgb(self.scale(to_hsv(rgb))).map(byte);
+        r | g << 8 | b << 16
+    }
+
+    #[inline(always)]
     fn scale(&self, [h, s, v]: [f32; 3]) -> [f32; 3] {
         let h = floor(h * self.h);
         let h = if h >= 180.0 { h - 180.0 } else { h };
@@ -52,7 +40,7 @@ impl HsvGains {
 }
 
 /// Whole-numbered hue in [0, 180), saturation and value in [0, 255] of channels in [0, 255].
-#[inline]
+#[inline(always)]
 fn to_hsv([r, g, b]: [f32; 3]) -> [f32; 3] {
     let v = most(most(r, g), b);
     let range = v - least(least(r, g), b);
@@ -60,11 +48,11 @@ fn to_hsv([r, g, b]: [f32; 3]) -> [f32; 3] {
     let (difference, sector) = if v == r { (g - b, 0.0) } else { (difference, sector) };
     let h = sector + 30.0 * difference / most(range, 1.0);
     let h = if h < -0.5 { h + 180.0 } else { h };
-    [floor(h + 0.5), floor(255.0 * range / most(v, 1.0) + 0.5), v]
+    [nearest(h), nearest(255.0 * range / most(v, 1.0)), v]
 }
 
 /// Channels in [0, 255] of hue in [0, 180), saturation and value in [0, 255].
-#[inline]
+#[inline(always)]
 fn to_rgb([h, s, v]: [f32; 3]) -> [f32; 3] {
     let sector = h * (1.0 / 30.0);
     let chroma = v * s * (1.0 / 255.0);
@@ -74,13 +62,13 @@ fn to_rgb([h, s, v]: [f32; 3]) -> [f32; 3] {
 }
 
 /// The smaller number; unlike `f32::min` it knows no NaN and is one instruction.
-#[inline]
+#[inline(always)]
 fn least(a: f32, b: f32) -> f32 {
     if a < b { a } else { b }
 }
 
 /// The larger number.
-#[inline]
+#[inline(always)]
 fn most(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
 }
@@ -88,15 +76,20 @@ fn most(a: f32, b: f32) -> f32 {
 /// 1.5 * 2^23: about here a float counts whole numbers, so that adding it rounds to the nearest.
 const WHOLE: f32 = 12_582_912.0;
 
-/// The whole number at or below `x` or within 1e-4 above it, for x in [0, 2^15); faster than `f32::floor`, which is a
-/// library call on plain x86-64.
-#[inline]
+/// The whole number at or below `x`, or within 1e-4 above it.
+#[inline(always)]
 fn floor(x: f32) -> f32 {
-    (x - 0.4999 + WHOLE) - WHOLE
+    (x + 1e-4).floor()
+}
+
+/// The nearest whole number, the larger one of two.
+#[inline(always)]
+fn nearest(x: f32) -> f32 {
+    (x + 0.5001).floor()
 }
 
 /// The nearest whole number of `x` in [0, 255].
-#[inline]
+#[inline(always)]
 fn byte(x: f32) -> u32 {
     (x + WHOLE).to_bits() & 255
 }
@@ -104,9 +97,8 @@ fn byte(x: f32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The gains 1 1 1 without the short cut for [`HsvGains::NEUTRAL`].
-    const THROUGH: HsvGains = HsvGains { v: 1.0 + f32::EPSILON, ..HsvGains::NEUTRAL };
+    use crate::interpolate::pack;
+    use crate::row;
 
     const COLORS: [[u8; 3]; 8] = [
         [255, 0, 0],
@@ -118,6 +110,13 @@ mod tests {
         [123, 45, 67],
         [12, 200, 180],
     ];
+
+    /// All pixels through the loop that draws.
+    fn apply(gains: HsvGains, pixels: &mut [u8]) {
+        let mut row: Vec<u32> = pixels.as_chunks().0.iter().map(|rgb| row::pixel(*rgb)).collect();
+        row::recolor(&mut row, gains);
+        pack(&row, pixels);
+    }
 
     /// `got` is within `tolerance` of `want`, entry by entry.
     fn assert_near(got: &[u8], want: &[u8], tolerance: u8) {
@@ -159,7 +158,7 @@ mod tests {
             [0, 150, 140],
         ];
         let mut pixels = COLORS;
-        HsvGains { h: 1.0125, s: 1.6, v: 0.75 }.apply(pixels.as_flattened_mut());
+        apply(HsvGains { h: 1.0125, s: 1.6, v: 0.75 }, pixels.as_flattened_mut());
         assert_near(pixels.as_flattened(), want.as_flattened(), 1);
     }
 
@@ -169,16 +168,14 @@ mod tests {
         let all: Vec<u8> =
             steps().flat_map(|r| steps().flat_map(move |g| steps().flat_map(move |b| [r, g, b]))).collect();
         let mut pixels = all.clone();
-        HsvGains::NEUTRAL.apply(&mut pixels);
-        assert_eq!(pixels, all);
-        THROUGH.apply(&mut pixels);
+        apply(HsvGains::NEUTRAL, &mut pixels);
         assert_near(&pixels, &all, 4);
     }
 
     #[test]
     fn greys_stay_grey_and_saturate() {
         let mut pixels = [0, 0, 0, 114, 114, 114, 200, 200, 200];
-        HsvGains { h: 1.3, s: 5.0, v: 1.5 }.apply(&mut pixels);
+        apply(HsvGains { h: 1.3, s: 5.0, v: 1.5 }, &mut pixels);
         assert_eq!(pixels, [0, 0, 0, 171, 171, 171, 255, 255, 255]);
     }
 }

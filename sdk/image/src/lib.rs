@@ -7,11 +7,13 @@ mod bilinear;
 mod half_plane;
 mod hsv;
 mod image;
+mod interpolate;
 mod layer;
 mod mask;
 mod matrix;
 mod object;
 mod render;
+mod row;
 mod sample;
 
 pub use hsv::HsvGains;

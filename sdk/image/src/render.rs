@@ -1,25 +1,32 @@
-//! The one pass that draws a sample: from the source pictures straight into the output.
+//! The one pass that draws a sample, row by row: from the source pictures straight into the output.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::bilinear::Sampler;
 use crate::half_plane::{HalfPlane, span};
+use crate::interpolate::pack;
 use crate::layer::{Blend, Content, Layer};
+use crate::row::{self, pixel};
 use crate::{Image, Matrix, Sample, Size};
 
 const CHANNELS: usize = Image::CHANNELS;
 
 impl Sample {
-    /// Draws the canvas: height x width x 3 bytes, row by row, R G B.
+    /// Draws the canvas: height x width x 3 bytes, row by row, R G B. Every byte is written.
     ///
     /// # Panics
     /// If `out` has another length.
     pub fn render_into(&self, out: &mut [u8]) {
         assert_eq!(out.len(), self.size.area() * CHANNELS, "the output holds the canvas exactly");
-        let (pixels, _) = out.as_chunks_mut::<CHANNELS>();
-        pixels.fill(self.fill);
-        self.layers.iter().for_each(|layer| layer.draw(self.size, out));
+        let width = self.size.width as usize;
+        let mut painters = painters(&self.layers, self.size);
+        let mut pixels = vec![0; width];
+        for (y, out) in out.chunks_exact_mut((width * CHANNELS).max(1)).enumerate() {
+            pixels.fill(pixel(self.fill));
+            painters.iter_mut().for_each(|painter| painter.paint(y, &mut pixels));
+            pack(&pixels, out);
+        }
     }
 
     /// Draws the canvas into fresh memory.
@@ -41,81 +48,99 @@ impl Sample {
     }
 }
 
-impl Layer {
-    fn draw(&self, canvas: Size, out: &mut [u8]) {
-        match &self.content {
-            Content::Picture { image, to_canvas } => self.draw_picture(image, to_canvas, canvas, out),
-            Content::Plain(color) => {
-                let mut color = *color;
-                self.colors.iter().for_each(|gains| gains.apply(&mut color));
-                for (y, span) in self.visible(self.clip.clone(), canvas) {
-                    row(out, canvas, y, &span).as_chunks_mut().0.fill(color);
-                }
-            }
-            Content::Blend(blend) => {
-                let blended = blend.render(canvas);
-                for (y, span) in self.visible(self.clip.clone(), canvas) {
-                    let (x, end) = (y * canvas.width as usize + span.start, y * canvas.width as usize + span.end);
-                    let row = row(out, canvas, y, &span);
-                    row.copy_from_slice(&blended[x * CHANNELS..end * CHANNELS]);
-                    self.colors.iter().for_each(|gains| gains.apply(row));
-                }
-            }
-        }
-    }
-
-    fn draw_picture(&self, image: &Image, to_canvas: &Matrix, canvas: Size, out: &mut [u8]) {
-        let Some(back) = to_canvas.inverse() else { return };
-        let mut planes: Vec<_> = HalfPlane::sides(image.size()).iter().map(|side| side.warp(&back)).collect();
-        if !back.is_affine() {
-            planes.push(HalfPlane(back.0[2])); // in front of the horizon
-        }
-        planes.extend(&self.clip);
-        let spans = self.visible(planes, canvas);
-        let Some(first) = spans.iter().map(|(_, span)| span.start).min() else { return };
-        let end = spans.iter().map(|(_, span)| span.end).max().unwrap_or(first);
-
-        let mut sampler = Sampler::new(image, back, first..end);
-        for (y, span) in spans {
-            let row = row(out, canvas, y, &span);
-            sampler.row(y, span, row);
-            self.colors.iter().for_each(|gains| gains.apply(row));
-        }
-    }
-
-    /// Runs of pixels within all half planes and masks, none empty, row by row.
-    fn visible(&self, mut planes: Vec<HalfPlane>, canvas: Size) -> Vec<(usize, Range<usize>)> {
-        planes.iter_mut().for_each(|plane| *plane = plane.normalized());
-        let width = canvas.width as usize;
-        let rows = (0..canvas.height as usize).map(|y| (y, span(&planes, y, width)));
-        let mut runs: Vec<_> = rows.filter(|(_, span)| !span.is_empty()).collect();
-        for mask in &self.masks {
-            runs = runs.iter().flat_map(|(y, span)| mask.cut(*y, span).into_iter().map(|run| (*y, run))).collect();
-        }
-        runs
-    }
+/// Draws the rows of one layer.
+struct Painter<'a> {
+    layer: &'a Layer,
+    /// What bounds it, normalized.
+    planes: Vec<HalfPlane>,
+    brush: Brush<'a>,
 }
 
-/// The bytes of a run of pixels in row `y`.
-fn row<'a>(out: &'a mut [u8], canvas: Size, y: usize, span: &Range<usize>) -> &'a mut [u8] {
-    let start = y * canvas.width as usize;
-    &mut out[(start + span.start) * CHANNELS..(start + span.end) * CHANNELS]
+/// Gives the pixels of a run.
+enum Brush<'a> {
+    Picture(Sampler<'a>),
+    Plain(u32),
+    Blend(BlendBrush<'a>),
 }
 
-impl Blend {
-    /// Both stacks drawn and mixed.
-    fn render(&self, canvas: Size) -> Vec<u8> {
-        let draw = |layers: &[Layer]| {
-            let mut pixels = vec![0; canvas.area() * CHANNELS];
-            layers.iter().for_each(|layer| layer.draw(canvas, &mut pixels));
-            pixels
+/// Both stacks and a row of each; one row of the canvas is asked for after the other.
+struct BlendBrush<'a> {
+    stacks: [(Vec<Painter<'a>>, Vec<u32>); 2],
+    share: u32,
+    drawn: Option<usize>,
+}
+
+/// The painters of layers that can be seen.
+fn painters(layers: &[Layer], canvas: Size) -> Vec<Painter<'_>> {
+    layers.iter().filter_map(|layer| Painter::new(layer, canvas)).collect()
+}
+
+impl<'a> Painter<'a> {
+    /// `None` for a picture that no map leads back to.
+    fn new(layer: &'a Layer, canvas: Size) -> Option<Self> {
+        let mut planes = layer.clip.clone();
+        let brush = match &layer.content {
+            Content::Picture { image, to_canvas } => {
+                let back = to_canvas.inverse()?;
+                planes.extend(HalfPlane::sides(image.size()).iter().map(|side| side.warp(&back)));
+                if !back.is_affine() {
+                    planes.push(HalfPlane(back.0[2])); // in front of the horizon
+                }
+                Brush::Picture(Sampler::new(image, back, canvas.width as usize))
+            }
+            Content::Plain(color) => Brush::Plain(pixel(*color)),
+            Content::Blend(blend) => Brush::Blend(BlendBrush::new(blend, canvas)),
         };
-        let (mut first, second) = (draw(&self.first), draw(&self.second));
-        let share = (self.share.clamp(0.0, 1.0) * 65536.0) as u32;
-        for (a, &b) in first.iter_mut().zip(&second) {
-            *a = ((u32::from(*a) * share + u32::from(b) * (65536 - share)) >> 16) as u8;
+        planes.iter_mut().for_each(|plane| *plane = plane.normalized());
+        Some(Self { layer, planes, brush })
+    }
+
+    /// Draws what of the layer lies on row `y` of the canvas.
+    fn paint(&mut self, y: usize, row: &mut [u32]) {
+        let span = span(&self.planes, y, row.len());
+        if span.is_empty() {
+            return;
         }
-        first
+        if self.layer.masks.is_empty() {
+            return self.paint_run(y, span, row);
+        }
+        let mut runs = vec![span];
+        for mask in &self.layer.masks {
+            runs = runs.iter().flat_map(|run| mask.cut(y, run)).collect();
+        }
+        runs.into_iter().for_each(|run| self.paint_run(y, run, row));
+    }
+
+    fn paint_run(&mut self, y: usize, run: Range<usize>, row: &mut [u32]) {
+        let out = &mut row[run.clone()];
+        match &mut self.brush {
+            Brush::Picture(sampler) => sampler.row(y, run, out),
+            Brush::Plain(color) => out.fill(*color),
+            Brush::Blend(blend) => blend.run(y, run, out),
+        }
+        for &gains in self.layer.colors.iter().filter(|gains| !gains.are_neutral()) {
+            row::recolor(out, gains);
+        }
+    }
+}
+
+impl<'a> BlendBrush<'a> {
+    fn new(blend: &'a Blend, canvas: Size) -> Self {
+        let stack = |layers: &'a [Layer]| (painters(layers, canvas), vec![0; canvas.width as usize]);
+        let share = (blend.share.clamp(0.0, 1.0) * 65536.0) as u32;
+        Self { stacks: [stack(&blend.first), stack(&blend.second)], share, drawn: None }
+    }
+
+    fn run(&mut self, y: usize, run: Range<usize>, out: &mut [u32]) {
+        if self.drawn != Some(y) {
+            for (painters, row) in &mut self.stacks {
+                row.fill(0);
+                painters.iter_mut().for_each(|painter| painter.paint(y, row));
+            }
+            self.drawn = Some(y);
+        }
+        let [(_, first), (_, second)] = &self.stacks;
+        row::mix_rows(&first[run.clone()], &second[run], self.share, out);
     }
 }
 
