@@ -17,7 +17,9 @@ use tracing_subscriber::EnvFilter;
 use trainer_loader::{LoadError, PluginFailure};
 
 use crate::{
-    crash, plugin,
+    crash,
+    data::decode::is_decoding,
+    plugin,
     report::print_line,
     settings::{Join, Request},
 };
@@ -100,6 +102,9 @@ pub fn main() -> ExitCode {
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).without_time();
     log.with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();
     std::panic::set_hook(Box::new(|info| {
+        if is_decoding() {
+            return; // it will be named with its file, as an image that cannot be read
+        }
         PANICKED.store(true, Ordering::Relaxed);
         print_line(&format!(
             "error: internal: {info}\nThis is a defect of the trainer; please report it with the command you ran."

@@ -1,7 +1,9 @@
-//! Bounded fuzzing of the readers: texts of a kept corpus are mutated by a seeded generator, and no reader may panic,
-//! hang, or hand on a box that is not in its image.
+//! Bounded fuzzing of the readers: texts and images of a kept corpus are mutated by a seeded generator, and no reader may
+//! panic, hang, or hand on a box that is not in its image.
 //!
 //! `TRAINER_FUZZ=200000` gives each reader so many texts, `TRAINER_FUZZ_SEED` other ones.
+
+mod images;
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
