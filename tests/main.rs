@@ -8,6 +8,7 @@ mod chain;
 mod conformance;
 mod conformance_c;
 mod crash;
+mod data_images;
 mod data_labels;
 mod data_real;
 mod data_verbs;

@@ -166,3 +166,32 @@ fn images_of_a_json_may_be_named() {
     folder.write("data.yaml", b"train: lists/t.json\nval: lists/t.json\nimages: photos\n");
     assert_eq!(folder.open(Split::Val).unwrap().len(), 1);
 }
+
+#[test]
+fn warnings_count_and_name_the_first() {
+    let folder = Folder::new();
+    folder.image("images/train/a.png", 40, 30);
+    folder.write("labels/train/a.txt", b"0 0.5 0.5 0.5 0.5\n1 1.004 0.5 0.5 0.5\n");
+    for at in 10..22 {
+        folder.write(&format!("images/train/b{at}.png"), b"none");
+    }
+    let options = OpenOptions { cache: None, single_cls: true, ..OpenOptions::new(80) };
+    let yaml = DataYaml::read(&folder.path("data.yaml")).unwrap();
+    let data = Dataset::open(&yaml, Split::Train, &options).unwrap();
+    let warnings = data.report.warnings();
+    assert_eq!(warnings[0], "train: 12 of 13 images left out: unreadable");
+    assert!(warnings[10].contains("b19.png: not an image"), "{}", warnings[10]);
+    assert_eq!(warnings[11], "and 2 more unreadable images");
+    let classes: Vec<u32> = data.records[0].objects.iter().map(|object| object.class).collect();
+    assert_eq!((data.num_classes(), classes), (Some(1), vec![0, 0]));
+    assert_eq!(data.names, ["item"]);
+}
+
+#[test]
+fn a_label_file_of_a_gigabyte_is_refused() {
+    let folder = Folder::new();
+    folder.image("images/train/a.png", 40, 30);
+    folder.write("labels/train/a.txt", b"");
+    fs::File::create(folder.path("labels/train/a.txt")).unwrap().set_len(1 << 30).unwrap();
+    assert_eq!(folder.message(Split::Train), "~/labels/train/a.txt: too large for a label file");
+}

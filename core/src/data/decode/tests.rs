@@ -89,6 +89,9 @@ fn orientation_is_honoured() {
     let (image, original) = decode(&path, 40).unwrap();
     assert_eq!((image.size(), original), (Size::new(20, 40), Size::new(20, 40)));
     assert!(pixel(&image, 10, 2)[0] > 200 && pixel(&image, 10, 37)[2] > 200, "left has become top");
+    let twice = [&plain[..2], &exif(6), &exif(3), &plain[2..]].concat();
+    std::fs::write(&path, twice).unwrap();
+    assert_eq!(check(&path).unwrap(), Size::new(20, 40), "the first one holds");
 }
 
 #[test]
@@ -274,6 +277,7 @@ fn jpegs_that_are_not_read() {
     assert_eq!(message(4, b"\x0c"), "a JPEG of 12 bits a sample: only those of 8 are read");
     let components = "a JPEG of 2 components: only those of 1 (grey), 3 (colour) and 4 (CMYK) are read";
     assert_eq!(message(9, b"\x02"), components);
+    assert_eq!(message(2, &[0, 7]), "damaged: its frame header is too short");
     assert_eq!(message(5, &[0, 0]), "64x0 pixels: a side needs at least 10");
     assert_eq!(message(1, b"\xe5"), "damaged: the JPEG does not give its size");
     let large = "30000x30000 pixels are 2700000000 bytes: at most 536870912 are decoded";
@@ -287,7 +291,8 @@ fn jpegs_that_are_not_read() {
     let two = [&whole[..frame], &segment, &whole[frame..]].concat();
     std::fs::write(&path, two).unwrap();
     assert_eq!(check(&path).unwrap(), Size::square(64), "only a decoder sees it");
-    assert!(decode(&path, 64).unwrap_err().to_string().starts_with("the JPEG cannot be decoded: "));
+    let message = decode(&path, 64).unwrap_err().to_string();
+    assert!(message.starts_with("the JPEG cannot be decoded: "), "{message}");
 }
 
 #[test]
