@@ -139,7 +139,7 @@ fn commands_are_those_that_help_knows() {
             let Some(words) = line.text.strip_prefix(shown) else { continue };
             let words: Vec<_> = words.split(" #").next().unwrap_or(words).split_whitespace().collect();
             let is_verb = |word: &&&str| word.chars().all(|c| c.is_ascii_lowercase()) && !word.is_empty();
-            let depth = if words.first() == Some(&"plugin") { 2 } else { 1 };
+            let depth = if words.first().is_some_and(|verb| ["plugin", "data"].contains(verb)) { 2 } else { 1 };
             let verbs: Vec<&str> = words.iter().take(depth).take_while(is_verb).copied().collect();
             let verbs = if verbs.is_empty() { vec!["train"] } else { verbs };
             let help = helps.entry(verbs.clone()).or_insert_with_key(|verbs| help(verbs)).as_ref();

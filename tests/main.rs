@@ -22,6 +22,7 @@ mod golden;
 mod kinds;
 mod kit;
 mod loss;
+mod pictures;
 mod plugin_files;
 mod plugin_line;
 mod plugin_new;

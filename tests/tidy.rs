@@ -46,7 +46,7 @@ const UNSAFE: [&str; 32] = [
 
 /// Every top-level key of the command line: a promise to users, so it comes in here on purpose and never leaves.
 const KEYS: &str = "data fraction single_cls workers model weights imgsz optimizer lr0 momentum weight_decay nbs schedule epochs \
-    batch multi_scale device seed patience box cls dfl project name exist_ok conf iou max_det \
+    batch multi_scale device seed patience box cls dfl project name exist_ok plots conf iou max_det \
     on_error format out plugin_policy plugins_lock";
 
 const BUILT_IN: &str = "augmentation bgr, augmentation blur, augmentation clahe, augmentation copy_paste, \

@@ -2,6 +2,7 @@
 
 mod commands;
 mod data;
+mod view;
 
 use std::{
     ffi::OsString,
@@ -42,6 +43,7 @@ Keys are those that YOLO users know, as `key=value` or `--key value`; options of
   trainer export weights=best.safetensors format=FORMAT --plugin my_exporter.so
   trainer info model=yolo12n
   trainer data check data.yaml                   what would be refused, with file and line
+  trainer data view data.yaml                    a sheet of its pictures with their boxes
   trainer plugin new my_loss --kind loss         write a plugin project
 
 Exit codes: 0 done, 1 a mistake in what was asked for, 2 a plugin was refused or failed, 4 an internal error.";
@@ -164,12 +166,17 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 }
 
 fn request(args: &RunArgs) -> Result<Request> {
+    let keys = keys(&args.keys)?;
+    Ok(Request { file: args.config.clone(), plugins: args.plugin.clone(), join: Join::None, keys })
+}
+
+/// Words as keys and values.
+fn keys(words: &[String]) -> Result<Vec<(String, String)>> {
     let key = |word: &String| match word.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => bail!("`{word}` is neither a verb nor key=value; `trainer --help` shows both"),
     };
-    let keys = args.keys.iter().map(key).collect::<Result<_>>()?;
-    Ok(Request { file: args.config.clone(), plugins: args.plugin.clone(), join: Join::None, keys })
+    words.iter().map(key).collect()
 }
 
 /// Puts in the verb that was left out, and turns `--key value` and `--key=value` into `key=value`.

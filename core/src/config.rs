@@ -130,6 +130,8 @@ pub struct TrainConfig {
     pub name: String,
     /// Write into an existing directory.
     pub exist_ok: bool,
+    /// Draw labels and the first batches into the run's directory.
+    pub plots: bool,
 }
 
 /// Factors of the built-in loss terms.
@@ -281,6 +283,7 @@ impl Default for TrainConfig {
             project: "runs/train".into(),
             name: "train".into(),
             exist_ok: false,
+            plots: true,
         }
     }
 }

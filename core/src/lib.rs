@@ -43,6 +43,8 @@ pub mod ema;
 
 pub mod validate;
 
+pub mod pictures;
+
 pub mod checkpoint;
 pub mod progress;
 pub mod report;

@@ -21,6 +21,7 @@ use crate::{
     model::{Network, Scale, Yolo12},
     multi_scale::MultiScale,
     optimizer::{Optimizer, Rule, RunSize},
+    pictures::RunPictures,
     progress::RunProgress,
     registry::Registry,
     report::Report,
@@ -63,6 +64,8 @@ pub struct Run {
     pub progress: RunProgress,
     /// Prints and writes.
     pub report: Report,
+    /// Draws what the network is shown.
+    pub pictures: RunPictures,
     /// The run's directory.
     pub dir: PathBuf,
     card: Card,
@@ -83,7 +86,7 @@ impl Run {
         tell_of_recipe(config, &train_set);
         let ready = ready_context(config, &names, images);
         let train = Loader::new(
-            train_set,
+            train_set.clone(),
             pipeline(config, registry, &ready)?,
             LoaderOptions {
                 batch: config.train.batch,
@@ -144,6 +147,8 @@ impl Run {
         checkpoint::write(&dir.join("run.toml"), text.as_bytes())?;
         let report = Report::new(&dir)?;
         report.say(&format!("run directory {}", dir.display()));
+        let mut pictures = RunPictures::new(&dir, &card.names, config.train.plots);
+        pictures.labels(train_set, config.model.imgsz);
         let (rates, skipped) = (optimizer.rates(), BTreeSet::new());
         Ok(Self {
             train,
@@ -165,6 +170,7 @@ impl Run {
             nms,
             progress,
             report,
+            pictures,
             dir,
             card,
             skipped,
@@ -245,7 +251,7 @@ pub fn datasets(config: &RunConfig, splits: &[(Split, f64)]) -> Result<Vec<Arc<D
 }
 
 /// Hints on the augmentations; a warning where one of them cannot act.
-fn tell_of_recipe(config: &RunConfig, train_set: &Dataset) {
+pub(crate) fn tell_of_recipe(config: &RunConfig, train_set: &Dataset) {
     recipe::hints(&config.augment, &config.model.name).iter().for_each(|hint| tracing::info!("{hint}"));
     let objects = || train_set.records.iter().flat_map(|record| &record.objects);
     let outlined = objects().filter(|object| !object.polygon.is_empty()).count();
@@ -255,7 +261,7 @@ fn tell_of_recipe(config: &RunConfig, train_set: &Dataset) {
 }
 
 /// What components are told of the run before their first call.
-fn ready_context(config: &RunConfig, names: &[String], num_images: usize) -> ReadyContext {
+pub(crate) fn ready_context(config: &RunConfig, names: &[String], num_images: usize) -> ReadyContext {
     let mut ready = ReadyContext::default();
     ready.model.clone_from(&config.model.name);
     ready.class_names = names.to_vec();
@@ -265,7 +271,8 @@ fn ready_context(config: &RunConfig, names: &[String], num_images: usize) -> Rea
     ready
 }
 
-fn pipeline(config: &RunConfig, registry: &Registry, ready: &ReadyContext) -> Result<Pipeline> {
+/// The augmentations of a run.
+pub(crate) fn pipeline(config: &RunConfig, registry: &Registry, ready: &ReadyContext) -> Result<Pipeline> {
     let stage = |component: &ComponentConfig| {
         let name = &component.name;
         let mut augmentation = registry.augmentation(name, &options(component))?;

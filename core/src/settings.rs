@@ -46,7 +46,7 @@ pub enum Join {
 }
 
 /// Keys of the command line and the places in the configuration that they set.
-pub const KEYS: [(&str, &str); 33] = [
+pub const KEYS: [(&str, &str); 34] = [
     ("data", "data.path"),
     ("fraction", "data.fraction"),
     ("single_cls", "data.single_cls"),
@@ -72,6 +72,7 @@ pub const KEYS: [(&str, &str); 33] = [
     ("project", "train.project"),
     ("name", "train.name"),
     ("exist_ok", "train.exist_ok"),
+    ("plots", "train.plots"),
     ("conf", "val.conf"),
     ("iou", "val.iou"),
     ("max_det", "val.max_det"),
@@ -86,7 +87,7 @@ pub const KEYS: [(&str, &str); 33] = [
 const LOADING: [&str; 2] = ["plugin_policy", "plugins_lock"];
 
 /// Keys that YOLO users know and that this version does not offer yet.
-const NOT_YET: [&str; 19] = [
+const NOT_YET: [&str; 18] = [
     "amp",
     "cache",
     "ddp",
@@ -96,7 +97,6 @@ const NOT_YET: [&str; 19] = [
     "gradient_checkpointing",
     "half",
     "opset",
-    "plots",
     "quantize",
     "rect",
     "resume",

@@ -84,6 +84,7 @@ fn train_epoch(run: &mut Run) -> Result<Vec<(String, f64)>> {
         if raw.samples.is_empty() {
             continue;
         }
+        run.pictures.batch(run.progress.step, &raw);
         let side = run.multi_scale.side(run.progress.epoch, run.progress.step);
         let batch = Batch::new(&raw, run.network.kind(), run.network.device())?.resized(side)?;
         let (_, _, height, width) = batch.images.size4()?;

@@ -1,11 +1,12 @@
-//! `trainer data`: what a data set holds, and what would be refused.
+//! `trainer data`: what a data set holds, what would be refused, and how it looks.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
 
+use super::view;
 use crate::data::check::{self, Check};
 use crate::data::stats::{self, SplitStats, Spread, Stats};
 use crate::data::{DataYaml, OpenOptions};
@@ -24,6 +25,8 @@ pub enum Verb {
     Check(Args),
     /// Count images, objects, classes, box sizes, duplicates
     Stats(Args),
+    /// Draw a sheet of images with their boxes and polygons
+    View(view::Args),
 }
 
 #[derive(clap::Args)]
@@ -65,13 +68,20 @@ pub fn run(verb: &Verb) -> Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        Verb::View(args) => {
+            print_result(&view::view(args)?.display().to_string());
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
-/// `data=…` is understood too, since every other verb takes it so.
 fn open(args: &Args) -> Result<(DataYaml, OpenOptions)> {
-    let path = args.data.to_str().and_then(|text| text.strip_prefix("data=")).map_or(args.data.clone(), PathBuf::from);
-    Ok((DataYaml::read(&path)?, OpenOptions::new(args.imgsz)))
+    Ok((DataYaml::read(&place(&args.data))?, OpenOptions::new(args.imgsz)))
+}
+
+/// `data=…` is understood too, since every other verb takes it so.
+pub(super) fn place(data: &Path) -> PathBuf {
+    data.to_str().and_then(|text| text.strip_prefix("data=")).map_or(data.to_owned(), PathBuf::from)
 }
 
 fn print_check(found: &Check) {

@@ -102,45 +102,72 @@ pub fn stats(yaml: &DataYaml, options: &OpenOptions) -> Result<Stats> {
 fn split_stats(survey: &Survey, num_classes: usize, imgsz: u32) -> SplitStats {
     let Survey { records, report, problems } = survey;
     let Report { split, unreadable, backgrounds, no_label_file, duplicates, empty_boxes, cut, .. } = report;
-    let mut classes = vec![0; num_classes];
-    let (mut crowds, mut ignored, mut sizes) = (0, 0, [0; 3]);
-    let (mut sides, mut counts) = (Vec::new(), Vec::new());
-    for Record { size, objects, .. } in records {
-        let scale = f64::from(imgsz) / f64::from(size.width.max(size.height).max(1));
-        let mut count = 0;
-        for object in objects {
-            crowds += usize::from(object.crowd);
-            ignored += usize::from(object.ignore);
-            if object.crowd || object.ignore {
-                continue;
-            }
-            count += 1;
-            let area = object.bbox.area();
-            sizes[AREAS.iter().filter(|border| area >= **border).count()] += 1;
-            sides.push(f64::from(area).sqrt() * scale);
-            if let Some(class) = classes.get_mut(object.class as usize) {
-                *class += 1;
-            }
-        }
-        counts.push(f64::from(count));
-    }
+    let labels = LabelStats::of(records, num_classes, imgsz);
     SplitStats {
         split: *split,
         images: records.len(),
         left_out: unreadable.len(),
         without_objects: *backgrounds,
         without_labels: *no_label_file,
-        objects: sides.len(),
-        crowds,
-        ignored,
+        objects: labels.sides.len(),
+        crowds: labels.crowds,
+        ignored: labels.ignored,
         duplicates: *duplicates,
         empty_boxes: *empty_boxes,
         cut: *cut,
         refused: problems.len(),
-        classes,
-        small_medium_large: sizes,
-        box_side: Spread::of(sides),
-        objects_an_image: Spread::of(counts),
+        classes: labels.classes,
+        small_medium_large: labels.small_medium_large,
+        box_side: Spread::of(labels.sides),
+        objects_an_image: Spread::of(labels.counts.into_iter().map(|count| count as f64).collect()),
+    }
+}
+
+/// The objects of a split, one value each. Only those that are learnt and scored count, except in `crowds` and `ignored`.
+#[derive(Debug, Default, PartialEq)]
+pub struct LabelStats {
+    /// Objects of each class.
+    pub classes: Vec<usize>,
+    /// Regions with many objects, and such in which nothing is scored.
+    pub crowds: usize,
+    pub ignored: usize,
+    /// Small, medium and large objects by COCO's areas.
+    pub small_medium_large: [usize; 3],
+    /// The root of each box's area in pixels, with images scaled to `imgsz`.
+    pub sides: Vec<f64>,
+    /// Centre x and y, width and height of each box in shares of its image.
+    pub boxes: Vec<[f32; 4]>,
+    /// Objects of each image.
+    pub counts: Vec<usize>,
+}
+
+impl LabelStats {
+    /// Looks at all objects once.
+    #[must_use]
+    pub fn of(records: &[Record], num_classes: usize, imgsz: u32) -> Self {
+        let mut stats = Self { classes: vec![0; num_classes], ..Self::default() };
+        for Record { size, objects, .. } in records {
+            let (width, height) = (size.width.max(1) as f32, size.height.max(1) as f32);
+            let scale = f64::from(imgsz) / f64::from(width.max(height));
+            let before = stats.sides.len();
+            for object in objects {
+                stats.crowds += usize::from(object.crowd);
+                stats.ignored += usize::from(object.ignore);
+                if object.crowd || object.ignore {
+                    continue;
+                }
+                let (bbox, area) = (&object.bbox, object.bbox.area());
+                stats.small_medium_large[AREAS.iter().filter(|border| area >= **border).count()] += 1;
+                stats.sides.push(f64::from(area).sqrt() * scale);
+                let (x, y) = ((bbox.x1 + bbox.x2) / 2.0, (bbox.y1 + bbox.y2) / 2.0);
+                stats.boxes.push([x / width, y / height, bbox.width() / width, bbox.height() / height]);
+                if let Some(class) = stats.classes.get_mut(object.class as usize) {
+                    *class += 1;
+                }
+            }
+            stats.counts.push(stats.sides.len() - before);
+        }
+        stats
     }
 }
 
@@ -184,6 +211,7 @@ fn digest(path: &Path) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use trainer_image::{Bbox, Object, Size};
 
     #[test]
     fn spreads() {
@@ -192,6 +220,25 @@ mod tests {
         let expected =
             Spread { mean: 50.0, min: 0.0, p5: 5.0, p25: 25.0, median: 50.0, p75: 75.0, p95: 95.0, max: 100.0 };
         assert_eq!(spread, expected);
+    }
+
+    #[test]
+    fn labels_are_counted_once() {
+        let object = |class, x1| Object::new(class, Bbox::new(x1, 10.0, x1 + 40.0, 50.0));
+        let (mut crowd, mut ignored) = (object(0, 0.0), object(0, 0.0));
+        (crowd.crowd, ignored.ignore) = (true, true);
+        let record = |objects| Record { path: Path::new("a.png").into(), size: Size::new(200, 100), objects };
+        let records = [record(vec![object(1, 0.0), crowd, ignored, object(1, 100.0)]), record(Vec::new())];
+        let expected = LabelStats {
+            classes: vec![0, 2, 0],
+            crowds: 1,
+            ignored: 1,
+            small_medium_large: [0, 2, 0],
+            sides: vec![20.0, 20.0],
+            boxes: vec![[0.1, 0.3, 0.2, 0.4], [0.6, 0.3, 0.2, 0.4]],
+            counts: vec![2, 0],
+        };
+        assert_eq!(LabelStats::of(&records, 3, 100), expected);
     }
 
     #[test]
