@@ -211,7 +211,16 @@ fn figures(set: &Dataset, words: &str, imgsz: u32, samples: usize) -> BTreeMap<&
         let load = |position: usize| Ok(decoded[order[position]].clone());
         let position = set.len() + at;
         let (window, epochs) = (set.len(), usize::MAX);
-        let context = EpochContext { seed: 1, epoch: epoch + 1, epochs, imgsz, order: &order, window, decoded: &load };
+        let context = EpochContext {
+            seed: 1,
+            epoch: epoch + 1,
+            epochs,
+            imgsz,
+            canvas: None,
+            order: &order,
+            window,
+            decoded: &load,
+        };
         let sample = pipeline.run(load(position).unwrap(), position, &context).unwrap();
         put("count", sample.objects.len() as f64);
         for object in &sample.objects {

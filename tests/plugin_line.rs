@@ -13,7 +13,7 @@ fn metrics(words: &str) -> Vec<Value> {
     run.expect(0);
     let timeless = |line: &str| {
         let mut line: Value = serde_json::from_str(line).unwrap();
-        for key in ["seconds", "validation_seconds", "images_per_second"] {
+        for key in ["seconds", "validation_seconds", "images_per_second", "loader", "loader_wait"] {
             line.as_object_mut().unwrap().remove(key);
         }
         line

@@ -9,7 +9,7 @@ const ROOMS: [&str; 6] = ["sdk", "core", "plugins", "tests", "examples", "script
 
 /// The only files and folders with unsafe code: both ends of the plugin boundary, the calls into libtorch and libc, loops
 /// for one kind of processor, and plugins that are there to crash.
-const UNSAFE: [&str; 32] = [
+const UNSAFE: [&str; 34] = [
     "core/loader/src/conformance.rs",
     "core/loader/src/guest.rs",
     "core/loader/src/host.rs",
@@ -20,9 +20,11 @@ const UNSAFE: [&str; 32] = [
     "core/loader/src/plain",
     "core/loader/src/system.rs",
     "core/src/crash.rs",
+    "core/src/data/loader/buffers.rs",
     "core/src/plugin/check/faulty.rs",
     "core/src/plugin/check/host.rs",
     "core/src/plugin/check/usage.rs",
+    "core/src/torch/memory.rs",
     "core/src/torch/operator.rs",
     "core/src/torch/table.rs",
     "sdk/abi/src/",
@@ -45,7 +47,7 @@ const UNSAFE: [&str; 32] = [
 ];
 
 /// Every top-level key of the command line: a promise to users, so it comes in here on purpose and never leaves.
-const KEYS: &str = "data fraction single_cls workers model weights imgsz optimizer lr0 momentum weight_decay nbs schedule epochs \
+const KEYS: &str = "data fraction single_cls workers cache cache_dir rect model weights imgsz optimizer lr0 momentum weight_decay nbs schedule epochs \
     batch multi_scale device seed patience box cls dfl project name exist_ok plots conf iou max_det \
     on_error format out plugin_policy plugins_lock";
 

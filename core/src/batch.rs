@@ -3,7 +3,7 @@
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
-use crate::{data::loader::RawBatch, loss::Objects};
+use crate::{data::loader::RawBatch, loss::Objects, torch};
 
 /// Sides of the input are multiples of this, the network's coarsest stride.
 const STRIDE: i64 = 32;
@@ -27,10 +27,8 @@ impl Batch {
     pub fn new(raw: &RawBatch, kind: Kind, device: Device) -> Result<Self> {
         let count = raw.samples.len() as i64;
         let (height, width) = (i64::from(raw.size.height), i64::from(raw.size.width));
-        let bytes = Tensor::f_from_slice(&raw.pixels)?.f_view([count, height, width, 3])?.f_to_device(device)?;
-        let images = bytes.f_permute([0, 3, 1, 2])?.f_to_kind(kind)?.f_div_scalar(255.0)?;
         Ok(Self {
-            images,
+            images: torch::images(&raw.pixels, [count, height, width, 3], kind, device)?,
             objects: objects(raw, kind, device)?,
             image_ids: raw.samples.iter().map(|sample| sample.id).collect(),
         })
@@ -102,7 +100,8 @@ mod tests {
         let size = Size::square(8);
         let sample =
             SampleInfo { id: 0, path: Path::new("a").into(), original: size, to_input: Matrix::scale(1.0, 1.0) };
-        let raw = RawBatch { pixels: vec![0; 8 * 8 * 3], size, objects, samples: vec![sample], skipped: Vec::new() };
+        let raw =
+            RawBatch { pixels: vec![0; 8 * 8 * 3].into(), size, objects, samples: vec![sample], skipped: Vec::new() };
         let objects = Batch::new(&raw, Kind::Float, Device::Cpu).unwrap().objects;
         assert_eq!(Vec::<i64>::try_from(objects.classes.view(-1)).unwrap(), [3]);
     }
@@ -112,7 +111,7 @@ mod tests {
         let size = Size::new(64, 32);
         let sample = SampleInfo { id: 1, path: Path::new("a").into(), original: size, to_input: Matrix::IDENTITY };
         let raw = RawBatch {
-            pixels: (0..size.area()).flat_map(|i| [4 * (i % 64) as u8; 3]).collect(),
+            pixels: (0..size.area()).flat_map(|i| [4 * (i % 64) as u8; 3]).collect::<Vec<_>>().into(),
             size,
             objects: vec![BatchObject { image: 0, object: Object::new(3, Bbox::new(16.0, 8.0, 32.0, 24.0)) }],
             samples: vec![sample],

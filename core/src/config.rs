@@ -8,6 +8,7 @@ use trainer_loader::Policy;
 
 use crate::{
     augment::{OnError, recipe},
+    data::cache::CacheKind,
     registry::Options,
 };
 
@@ -72,6 +73,16 @@ pub struct DataConfig {
     pub workers: usize,
     /// What follows when an augmentation fails: `fail`, `skip` or `disable`.
     pub on_error: OnError,
+    /// Where decoded images are kept from one epoch to the next: `none`, `ram` (also `true`) or `disk`.
+    #[serde(deserialize_with = "kind_or_switch")]
+    pub cache: CacheKind,
+    /// The folder of `cache = disk`; without one, in the user's cache folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_dir: Option<PathBuf>,
+    /// Whether batches are rectangles that images of like aspect fill; without it, those of validation are and those of
+    /// training are square.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rect: Option<bool>,
 }
 
 /// `[model]`
@@ -187,6 +198,21 @@ fn share_or_switch<'de, D: serde::Deserializer<'de>>(value: D) -> Result<f64, D:
     })
 }
 
+/// A kind of cache, or true for `ram` and false for `none`.
+fn kind_or_switch<'de, D: serde::Deserializer<'de>>(value: D) -> Result<CacheKind, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected none, ram, disk, true or false")]
+    enum Given {
+        Switch(bool),
+        Kind(CacheKind),
+    }
+    Ok(match Given::deserialize(value)? {
+        Given::Switch(true) => CacheKind::Ram,
+        Given::Switch(false) => CacheKind::None,
+        Given::Kind(kind) => kind,
+    })
+}
+
 impl Default for ExportConfig {
     fn default() -> Self {
         Self { format: "safetensors".into(), out: None }
@@ -254,7 +280,16 @@ impl Default for ComponentConfig {
 impl Default for DataConfig {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { path: None, fraction: 1.0, single_cls: false, workers: cores.min(8), on_error: OnError::Fail }
+        Self {
+            path: None,
+            fraction: 1.0,
+            single_cls: false,
+            workers: cores.min(8),
+            on_error: OnError::Fail,
+            cache: CacheKind::None,
+            cache_dir: None,
+            rect: None,
+        }
     }
 }
 

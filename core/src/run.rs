@@ -10,9 +10,9 @@ use crate::{
     accumulate::Accumulation,
     augment::{Pipeline, Stage, recipe},
     checkpoint::{self, Card},
-    config::{ComponentConfig, RunConfig},
+    config::{ComponentConfig, DataConfig, RunConfig},
     data::{
-        DataYaml, Dataset, OpenOptions, Split, demo,
+        DataYaml, Dataset, OpenOptions, Split, cache, demo,
         loader::{Loader, LoaderOptions},
     },
     device,
@@ -25,7 +25,7 @@ use crate::{
     progress::RunProgress,
     registry::Registry,
     report::Report,
-    run_dir,
+    run_dir, torch,
     validate::{self, nms::NmsOptions},
 };
 
@@ -80,6 +80,7 @@ impl Run {
     pub fn open(config: &RunConfig, registry: &Registry) -> Result<Self> {
         let device = device::parse(&config.train.device)?;
         let mut sets = datasets(config, &[(Split::Train, config.data.fraction), (Split::Val, 1.0)])?;
+        let buffers = torch::buffers(device);
         let (val_set, train_set) = (sets.remove(1), sets.remove(0));
         let (names, images) = (train_set.names.clone(), train_set.records.len());
 
@@ -94,11 +95,14 @@ impl Run {
                 epochs: config.train.epochs,
                 seed: config.train.seed,
                 shuffle: true,
+                rect: config.data.rect.unwrap_or(false).then_some(0.0),
                 workers: config.data.workers,
                 prefetch: PREFETCH,
             },
-        );
-        let val = validate::loader(val_set, 2 * config.train.batch, config.model.imgsz, config.data.workers);
+        )
+        .with_buffers(Arc::clone(&buffers));
+        let (imgsz, workers, is_rect) = (config.model.imgsz, config.data.workers, config.data.rect.unwrap_or(true));
+        let val = validate::loader(val_set, 2 * config.train.batch, imgsz, workers, is_rect).with_buffers(buffers);
 
         let description = Yolo12::new(config.model.name.parse::<Scale>()?, names.len() as i64);
         let mut network = Network::new(description, config.train.seed, Kind::Float, device)?;
@@ -145,7 +149,7 @@ impl Run {
         let dir = run_dir::create(&config.train)?;
         let text = toml::to_string_pretty(config).context("the configuration cannot be written as TOML")?;
         checkpoint::write(&dir.join("run.toml"), text.as_bytes())?;
-        let report = Report::new(&dir)?;
+        let report = Report::new(&dir, &config.data)?;
         report.say(&format!("run directory {}", dir.display()));
         let mut pictures = RunPictures::new(&dir, &card.names, config.train.plots);
         pictures.labels(train_set, config.model.imgsz);
@@ -245,9 +249,12 @@ pub fn datasets(config: &RunConfig, splits: &[(Split, f64)]) -> Result<Vec<Arc<D
         let dataset = Dataset::open(&yaml, split, &options)?;
         dataset.report.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         tracing::info!("{split}: {} images, {} objects", dataset.report.images(), dataset.report.objects);
-        Ok(Arc::new(dataset))
+        Ok(dataset)
     };
-    splits.iter().map(open).collect()
+    let mut sets = splits.iter().map(open).collect::<Result<Vec<_>>>()?;
+    let DataConfig { cache, cache_dir, workers, .. } = &config.data;
+    cache::attach(&mut sets, *cache, cache_dir.as_deref(), &yaml, *workers)?;
+    Ok(sets.into_iter().map(Arc::new).collect())
 }
 
 /// Hints on the augmentations; a warning where one of them cannot act.
@@ -279,7 +286,14 @@ pub(crate) fn pipeline(config: &RunConfig, registry: &Registry, ready: &ReadyCon
         augmentation.ready(ready).with_context(|| format!("augmentation {name}"))?;
         Ok(Stage::new(name, augmentation, config.data.on_error))
     };
-    Ok(Pipeline { stages: config.augment.iter().map(stage).collect::<Result<_>>()? })
+    if config.data.rect != Some(true) {
+        return Ok(Pipeline { stages: config.augment.iter().map(stage).collect::<Result<_>>()? });
+    }
+    let (stages, off) = recipe::rectangular(&config.augment);
+    if !off.is_empty() {
+        tracing::info!("rect=True: {} off, which would mix samples of different sizes", off.join(", "));
+    }
+    Ok(Pipeline { stages: stages.iter().map(stage).collect::<Result<_>>()? })
 }
 
 fn loss_chain(

@@ -46,11 +46,14 @@ pub enum Join {
 }
 
 /// Keys of the command line and the places in the configuration that they set.
-pub const KEYS: [(&str, &str); 34] = [
+pub const KEYS: [(&str, &str); 37] = [
     ("data", "data.path"),
     ("fraction", "data.fraction"),
     ("single_cls", "data.single_cls"),
     ("workers", "data.workers"),
+    ("cache", "data.cache"),
+    ("cache_dir", "data.cache_dir"),
+    ("rect", "data.rect"),
     ("model", "model.name"),
     ("weights", "model.weights"),
     ("imgsz", "model.imgsz"),
@@ -87,9 +90,8 @@ pub const KEYS: [(&str, &str); 34] = [
 const LOADING: [&str; 2] = ["plugin_policy", "plugins_lock"];
 
 /// Keys that YOLO users know and that this version does not offer yet.
-const NOT_YET: [&str; 18] = [
+const NOT_YET: [&str; 16] = [
     "amp",
-    "cache",
     "ddp",
     "deterministic",
     "dynamic",
@@ -98,7 +100,6 @@ const NOT_YET: [&str; 18] = [
     "half",
     "opset",
     "quantize",
-    "rect",
     "resume",
     "save_period",
     "sync_bn",

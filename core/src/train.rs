@@ -78,7 +78,8 @@ fn train_epoch(run: &mut Run) -> Result<Vec<(String, f64)>> {
     let mut means = Means::default();
     let first = run.progress.step;
     run.report.epoch(&run.progress);
-    for raw in run.train.epoch(run.progress.epoch) {
+    let mut batches = run.train.epoch(run.progress.epoch);
+    while let Some(raw) = batches.next() {
         let raw = raw?; // dataset → augment, in the loader's threads
         run.name_skipped(&raw.skipped);
         if raw.samples.is_empty() {
@@ -106,7 +107,7 @@ fn train_epoch(run: &mut Run) -> Result<Vec<(String, f64)>> {
         }
 
         let losses = run.progress.step.is_multiple_of(STEPS_PER_LINE).then_some(losses.as_slice());
-        run.report.step(&run.progress, raw.samples.len(), losses, &run.rates)?;
+        run.report.step(&run.progress, raw.samples.len(), batches.status(), losses, &run.rates)?;
         means.add(&loss.terms)?;
         run.progress.step += 1;
     }

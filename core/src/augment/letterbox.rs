@@ -22,17 +22,25 @@ impl Augmentation for Letterbox {
 /// # Errors
 /// As [`Sample::warp`].
 pub fn letterbox(sample: &mut Sample, imgsz: u32) -> Result<()> {
-    let target = Size::square(imgsz);
+    onto(sample, Size::square(imgsz), f64::INFINITY)
+}
+
+/// The same for a canvas of any `target` size, enlarging by at most the factor `most`.
+///
+/// # Errors
+/// As [`Sample::warp`].
+pub(super) fn onto(sample: &mut Sample, target: Size, most: f64) -> Result<()> {
     if sample.size() == target {
         return Ok(());
     }
     let Size { width, height } = sample.size();
-    let ratio = f64::from(imgsz) / f64::from(width.max(height).max(1));
-    let scaled = |length: u32| ((f64::from(length) * ratio).round_ties_even() as u32).clamp(1, imgsz.max(1));
-    let (width, height) = (scaled(width), scaled(height));
+    let ratio = |new: u32, old: u32| f64::from(new) / f64::from(old.max(1));
+    let ratio = ratio(target.width, width).min(ratio(target.height, height)).min(most);
+    let scaled = |length: u32, most: u32| ((f64::from(length) * ratio).round_ties_even() as u32).clamp(1, most.max(1));
+    let (width, height) = (scaled(width, target.width), scaled(height, target.height));
     sample.resize(Size::new(width, height))?;
-    let margin = |length: u32| (f64::from(imgsz.saturating_sub(length)) / 2.0 - 0.1).round();
-    sample.warp(&Matrix::translate(margin(width), margin(height)), target)
+    let margin = |from: u32, length: u32| (f64::from(from.saturating_sub(length)) / 2.0 - 0.1).round();
+    sample.warp(&Matrix::translate(margin(target.width, width), margin(target.height, height)), target)
 }
 
 /// Brings two canvases that are to be joined to one size, where they differ.
@@ -65,6 +73,20 @@ mod tests {
         assert_eq!(wide.size(), Size::square(64));
         assert_eq!(*wide.from_original(), Matrix::translate(0.0, 15.0)); // 31 rows of grey: 15 and 16
         assert_eq!(wide.objects[0].bbox.y1, 15.0 + 33.0 / 4.0);
+    }
+
+    #[test]
+    fn a_rectangle_holds_the_picture_at_its_own_size() {
+        let mut small = sample(64, 48);
+        onto(&mut view(&mut small), Size::new(96, 64), 1.0).unwrap();
+        assert_eq!((small.size(), *small.from_original()), (Size::new(96, 64), Matrix::translate(16.0, 8.0)));
+        let mut enlarged = sample(64, 48);
+        onto(&mut view(&mut enlarged), Size::new(96, 64), f64::INFINITY).unwrap();
+        let scaled = Matrix::scale(85.0 / 64.0, 64.0 / 48.0).then(&Matrix::translate(5.0, 0.0)); // by 4/3, whole pixels
+        assert_eq!(enlarged.from_original().apply([12.0, 12.0]), scaled.apply([12.0, 12.0]));
+        let mut tall = sample(48, 64);
+        onto(&mut view(&mut tall), Size::new(64, 32), 1.0).unwrap();
+        assert_eq!(tall.from_original().apply([48.0, 64.0]), [44.0, 32.0], "a partner of another aspect is reduced");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Augment: the run file's list of augmentations, applied in its order to one sample after another, on loader threads.
 //!
-//! In come decoded samples, out go samples on a square canvas of the network's input size, their pixels still lazy.
+//! In come decoded samples, out go samples on a canvas of the network's input size, their pixels still lazy.
 
 pub mod bgr;
 pub mod blur;
@@ -20,7 +20,7 @@ mod pixels;
 mod stage;
 
 use anyhow::{Context, Result};
-use trainer_image::Sample;
+use trainer_image::{Sample, Size};
 use trainer_sdk::{AugmentContext, Rng, sample_store};
 
 pub use stage::{OnError, Stage};
@@ -42,6 +42,8 @@ pub struct EpochContext<'a> {
     pub epochs: usize,
     /// The side of the network input, in pixels.
     pub imgsz: u32,
+    /// The canvas of a rectangular batch, on which its samples enter; without one they leave on the square input.
+    pub canvas: Option<Size>,
     /// The index in the data set of every position of this epoch.
     pub order: &'a [usize],
     /// How many positions back the partners of a sample may lie.
@@ -70,7 +72,8 @@ impl Pipeline {
     /// If a stage fails; the message names it and the picture.
     pub fn run(&self, sample: Sample, position: usize, epoch: &EpochContext) -> Result<Sample> {
         let mut sample = Line { root: position, epoch }.pass(&self.stages, sample, position)?;
-        letterbox::letterbox(&mut sample_store::view(&mut sample), epoch.imgsz)?;
+        let canvas = epoch.canvas.unwrap_or(Size::square(epoch.imgsz));
+        letterbox::onto(&mut sample_store::view(&mut sample), canvas, f64::INFINITY)?;
         sample.remove_empty_objects();
         Ok(sample)
     }
@@ -90,8 +93,11 @@ struct Line<'a> {
 
 impl Line<'_> {
     fn pass(&self, stages: &[Stage], mut sample: Sample, position: usize) -> Result<Sample> {
-        let &EpochContext { seed, epoch, imgsz, order, .. } = self.epoch;
+        let &EpochContext { seed, epoch, imgsz, order, canvas, .. } = self.epoch;
         sample.fit(imgsz);
+        if let Some(canvas) = canvas {
+            letterbox::onto(&mut sample_store::view(&mut sample), canvas, 1.0)?;
+        }
         for (i, stage) in stages.iter().enumerate().filter(|(_, stage)| !stage.is_disabled()) {
             let mut rng = Rng::from_key(&[seed, epoch as u64, order[position] as u64, i as u64]);
             let earlier = &stages[..i];

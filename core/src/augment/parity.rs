@@ -73,7 +73,7 @@ fn warps_move_boxes_and_the_filter_keeps_those_that_the_reference_keeps() {
     for warp in golden().warps {
         let [tilt_x, tilt_y, degrees, scale, slant_x, slant_y, x, y] = warp.draw;
         let draw = Draw { tilt: [tilt_x, tilt_y], degrees, scale, slant: [slant_x, slant_y], centre: [x, y] };
-        let matrix = draw.matrix(Size::square(warp.canvas), IMGSZ);
+        let matrix = draw.matrix(Size::square(warp.canvas), Size::square(IMGSZ));
         // the reference composes in single precision
         for (ours, theirs) in matrix.0.as_flattened().iter().zip(warp.matrix) {
             assert!((ours - theirs).abs() < 2e-6 * theirs.abs().max(1.0) * 30.0, "{ours} {theirs}");
@@ -158,5 +158,5 @@ fn clahe_of_a_channel_is_opencvs() {
 #[test]
 fn an_untouched_matrix_is_the_identity() {
     let draw = Draw { tilt: [0.0; 2], degrees: 0.0, scale: 1.0, slant: [0.0; 2], centre: [0.5; 2] };
-    assert_eq!(draw.matrix(Size::square(IMGSZ), IMGSZ), Matrix::IDENTITY);
+    assert_eq!(draw.matrix(Size::square(IMGSZ), Size::square(IMGSZ)), Matrix::IDENTITY);
 }

@@ -1,4 +1,4 @@
-//! Perspective: turns, scales, slants, tilts and moves a sample at random, onto a canvas of the input size.
+//! Perspective: turns, scales, slants, tilts and moves a sample at random, onto a canvas of the input's size.
 
 use std::borrow::Cow;
 
@@ -27,6 +27,9 @@ pub struct Perspective {
     /// Tilts: points are divided by 1 + a x + b y, with a and b up to this, in 1/pixel.
     #[schemars(range(min = 0.0, max = 0.01))]
     pub perspective: f64,
+    /// Whether a sample that is no mosaic is letterboxed to the square input first; otherwise its canvas keeps its size.
+    /// Rectangular batches (`rect`) turn it off.
+    pub square: bool,
 }
 
 /// The factors that may be drawn.
@@ -68,19 +71,21 @@ impl Scale {
 
 impl Default for Perspective {
     fn default() -> Self {
-        Self { degrees: 0.0, translate: 0.1, scale: Scale::Jitter(0.5), shear: 0.0, perspective: 0.0 }
+        Self { degrees: 0.0, translate: 0.1, scale: Scale::Jitter(0.5), shear: 0.0, perspective: 0.0, square: true }
     }
 }
 
 impl Augmentation for Perspective {
     fn apply(&self, sample: &mut Sample, _: &mut [Sample], cx: &mut AugmentContext) -> Result<()> {
-        if sample.size() != Size::square(2 * cx.imgsz) {
+        let is_mosaic = sample.size() == Size::square(2 * cx.imgsz);
+        if self.square && !is_mosaic {
             letterbox(sample, cx.imgsz)?;
         }
+        let to = if is_mosaic { Size::square(cx.imgsz) } else { sample.size() };
         let draw = self.draw(cx.rng);
-        let matrix = draw.matrix(sample.size(), cx.imgsz);
+        let matrix = draw.matrix(sample.size(), to);
         let before: Vec<_> = sample.objects().iter().map(Before::of).collect();
-        sample.warp(&matrix, Size::square(cx.imgsz))?;
+        sample.warp(&matrix, to)?;
         let (mut before, mut objects) = (before.iter(), sample.objects());
         objects.retain(|object| before.next().is_some_and(|before| before.leaves(&object.bbox, draw.scale)));
         sample.set_objects(&objects)
@@ -116,9 +121,9 @@ pub(super) struct Draw {
 
 impl Draw {
     /// About the centre of a canvas of `from`: tilt, turn, scale, slant; then to its place on the output.
-    pub fn matrix(&self, from: Size, imgsz: u32) -> Matrix {
+    pub fn matrix(&self, from: Size, to: Size) -> Matrix {
         let [slant_x, slant_y] = self.slant.map(|angle| angle.to_radians().tan());
-        let [x, y] = self.centre.map(|share| share * f64::from(imgsz));
+        let [x, y] = [self.centre[0] * f64::from(to.width), self.centre[1] * f64::from(to.height)];
         Matrix::translate(-0.5 * f64::from(from.width), -0.5 * f64::from(from.height))
             .then(&Matrix::perspective(self.tilt[0], self.tilt[1]))
             .then(&Matrix::rotate(self.degrees))
@@ -161,8 +166,14 @@ mod tests {
     use super::*;
     use crate::augment::testing::{IMGSZ, apply, sample};
 
-    const STILL: Perspective =
-        Perspective { degrees: 0.0, translate: 0.0, scale: Scale::Jitter(0.0), shear: 0.0, perspective: 0.0 };
+    const STILL: Perspective = Perspective {
+        degrees: 0.0,
+        translate: 0.0,
+        scale: Scale::Jitter(0.0),
+        shear: 0.0,
+        perspective: 0.0,
+        square: true,
+    };
 
     #[test]
     fn without_a_mosaic_the_picture_is_letterboxed() {
@@ -172,6 +183,19 @@ mod tests {
         let mut letterboxed = sample(64, 48);
         letterbox(&mut trainer_sdk::sample_store::view(&mut letterboxed), IMGSZ).unwrap();
         assert_eq!(still.render(), letterboxed.render());
+    }
+
+    #[test]
+    fn a_rectangle_stays_one() {
+        let rect = Perspective { square: false, ..STILL };
+        let still = apply(&rect, sample(64, 48), &mut []);
+        assert_eq!((still.size(), *still.from_original()), (Size::new(64, 48), Matrix::IDENTITY));
+        let moved = apply(&Perspective { translate: 0.4, ..rect.clone() }, sample(64, 48), &mut []);
+        let [x, y] = moved.from_original().apply([32.0, 24.0]);
+        assert!((x / 64.0 - 0.5).abs() <= 0.4 && (y / 48.0 - 0.5).abs() <= 0.4, "{x} {y}: shares of either side");
+        let mut mosaic = sample(64, 48);
+        mosaic.warp(&Matrix::IDENTITY, Size::square(2 * IMGSZ));
+        assert_eq!(apply(&rect, mosaic, &mut []).size(), Size::square(IMGSZ));
     }
 
     #[test]
@@ -185,8 +209,14 @@ mod tests {
 
     #[test]
     fn draws_stay_in_their_ranges() {
-        let bounds =
-            Perspective { degrees: 30.0, translate: 0.2, scale: Scale::Jitter(0.5), shear: 20.0, perspective: 1e-3 };
+        let bounds = Perspective {
+            degrees: 30.0,
+            translate: 0.2,
+            scale: Scale::Jitter(0.5),
+            shear: 20.0,
+            perspective: 1e-3,
+            square: true,
+        };
         let draws: Vec<_> = (0..500).map(|seed| bounds.draw(&mut Rng::from_key(&[seed]))).collect();
         let range = |value: fn(&Draw) -> f64| {
             draws.iter().map(value).fold([f64::INFINITY, -f64::INFINITY], |[low, high], v| [low.min(v), high.max(v)])
@@ -203,7 +233,7 @@ mod tests {
         let range = Perspective { scale: Scale::Range([0.2, 0.4]), ..STILL };
         assert!((0..50).all(|seed| (0.2..0.4).contains(&range.draw(&mut Rng::from_key(&[seed])).scale)));
         let [x, y] = Draw { centre: [0.5; 2], ..draws.into_iter().next().unwrap() }
-            .matrix(Size::square(128), 64)
+            .matrix(Size::square(128), Size::square(64))
             .apply([64.0; 2]);
         assert!((x - 32.0).abs() < 1e-9 && (y - 32.0).abs() < 1e-9, "the centre stays: {x} {y}");
     }

@@ -60,6 +60,29 @@ pub fn order(stages: &mut Vec<ComponentConfig>) {
     }
 }
 
+/// The stages for rectangular batches, and the names of those that are off there: mixing samples needs canvases of one
+/// size. The warp keeps the canvas, and what letterboxes to the square is left to the pipeline.
+#[must_use]
+pub fn rectangular(stages: &[ComponentConfig]) -> (Vec<ComponentConfig>, Vec<String>) {
+    let (mut rectangular, mut off) = (stages.to_vec(), Vec::new());
+    rectangular.retain(|stage| stage.name != "letterbox");
+    for stage in &mut rectangular {
+        let mixes = match stage.name.as_str() {
+            "mosaic" | "mixup" | "cutmix" => true,
+            "copy_paste" => stage.options.get("mode").is_some_and(|mode| mode == "mixup"),
+            _ => false,
+        };
+        if mixes && stage.options.get("p").and_then(serde_json::Value::as_f64).is_some_and(|p| p > 0.0) {
+            stage.options.insert("p".into(), 0.0.into());
+            off.push(stage.name.clone());
+        }
+        if stage.name == "perspective" {
+            stage.options.insert("square".into(), false.into());
+        }
+    }
+    (rectangular, off)
+}
+
 /// What to know of options beyond the authors' own, a line each.
 #[must_use]
 pub fn hints(stages: &[ComponentConfig], model: &str) -> Vec<String> {
@@ -129,6 +152,20 @@ mod tests {
         order(&mut all);
         let names: Vec<_> = all.iter().map(|stage| stage.name.as_str()).collect();
         assert_eq!(names[..4], ["mosaic", "perspective", "copy_paste", "mixup"]);
+    }
+
+    #[test]
+    fn rectangular_batches_mix_no_samples() {
+        let mut all = stages();
+        fill(&mut all, "yolo12x");
+        all[0].options.insert("p".into(), 1.0.into());
+        all.push(ComponentConfig::named("letterbox"));
+        let (rect, off) = rectangular(&all);
+        assert_eq!(off, ["mosaic", "mixup"], "cutmix has no p, and copy_paste takes the sample's own objects");
+        assert_eq!(["mosaic", "mixup", "copy_paste"].map(|name| option(&rect, name, "p")), [0.0, 0.0, 0.6]);
+        assert_eq!((&rect[2].options["square"], rect.len()), (&false.into(), STAGES.len()));
+        all[1].options.insert("mode".into(), "mixup".into());
+        assert_eq!(rectangular(&all).1, ["mosaic", "copy_paste", "mixup"]);
     }
 
     #[test]

@@ -41,7 +41,16 @@ fn ids(pipeline: &Pipeline, seed: u64, epoch: usize, unreadable: &[usize]) -> (V
         }
         Ok(sample(32 + position as u32, 20))
     };
-    let epoch = EpochContext { seed, epoch, epochs: 3, imgsz: IMGSZ, order: &order, window: 2, decoded: &decoded };
+    let epoch = EpochContext {
+        seed,
+        epoch,
+        epochs: 3,
+        imgsz: IMGSZ,
+        canvas: None,
+        order: &order,
+        window: 2,
+        decoded: &decoded,
+    };
     let positions = (0..order.len()).filter(|position| !unreadable.contains(position));
     let run = |position| {
         seen.borrow_mut().clear();
@@ -59,6 +68,7 @@ fn an_empty_pipeline_letterboxes() {
         epoch: 0,
         epochs: 1,
         imgsz: IMGSZ,
+        canvas: None,
         order: &order,
         window: 0,
         decoded: &|_| bail!("no partner is needed"),
@@ -108,7 +118,16 @@ fn a_failure_names_stage_and_picture() {
     let pipeline = Pipeline { stages: vec![Stage::new("paint", Box::new(Fails), OnError::Fail)] };
     let order = [0];
     let decoded = |_: usize| Ok(sample(8, 8));
-    let epoch = EpochContext { seed: 0, epoch: 0, epochs: 1, imgsz: 64, order: &order, window: 0, decoded: &decoded };
+    let epoch = EpochContext {
+        seed: 0,
+        epoch: 0,
+        epochs: 1,
+        imgsz: 64,
+        canvas: None,
+        order: &order,
+        window: 0,
+        decoded: &decoded,
+    };
     let mut picture = sample(8, 8);
     picture.path = std::path::Path::new("a/b.jpg").into();
     let error = pipeline.run(picture, 0, &epoch).unwrap_err();
@@ -131,7 +150,16 @@ fn flipped(on_error: OnError) -> (Vec<bool>, usize) {
     let pipeline = Pipeline { stages: vec![Stage::new("shaky", Box::new(Shaky(0.into())), on_error)] };
     let order = [0];
     let decoded = |_: usize| Ok(sample(64, 64));
-    let epoch = EpochContext { seed: 0, epoch: 0, epochs: 1, imgsz: 64, order: &order, window: 0, decoded: &decoded };
+    let epoch = EpochContext {
+        seed: 0,
+        epoch: 0,
+        epochs: 1,
+        imgsz: 64,
+        canvas: None,
+        order: &order,
+        window: 0,
+        decoded: &decoded,
+    };
     let run = |_| pipeline.run(sample(64, 64), 0, &epoch).unwrap().from_original().apply([0.0, 0.0])[0] == 64.0;
     ((0..6).map(run).collect(), pipeline.failures("shaky"))
 }

@@ -55,7 +55,8 @@ pub(super) fn val(request: &Request, json: bool) -> Result<()> {
     );
     let RunConfig { val, train, model, data, .. } = &config;
     let names = dataset.names.clone();
-    let loader = validate::loader(dataset, train.batch, model.imgsz, data.workers);
+    let is_rect = data.rect.unwrap_or(true);
+    let loader = validate::loader(dataset, train.batch, model.imgsz, data.workers, is_rect);
     let options = NmsOptions { conf: val.conf, iou: val.iou, max_det: val.max_det, ..NmsOptions::val() };
     let outcome = validate::validate(&network, &loader, &options, None)?;
     for (path, reason) in &outcome.skipped {
@@ -147,7 +148,7 @@ pub(super) fn export(request: &Request, json: bool) -> Result<()> {
         Some(_) => {
             let dataset = run::datasets(&config, &[(Split::Val, 1.0)])?.remove(0);
             let RunConfig { train, model, data, .. } = &config;
-            Some(Calibration::new(&validate::loader(dataset, train.batch, model.imgsz, data.workers)))
+            Some(Calibration::new(&validate::loader(dataset, train.batch, model.imgsz, data.workers, false)))
         }
     };
     let artifacts = crate::export::export(&config, &registry, &network, &card, calibration)?;

@@ -181,7 +181,7 @@ impl Header {
 }
 
 /// The size with a longer side of `side`, the other rounded up: the canvas that `Sample::fit` makes.
-fn fitted(size: Size, side: u32) -> Size {
+pub(super) fn fitted(size: Size, side: u32) -> Size {
     let ratio = f64::from(side) / f64::from(size.width.max(size.height));
     let fit = |length: u32| ((f64::from(length) * ratio).ceil() as u32).clamp(1, side.max(1));
     Size::new(fit(size.width), fit(size.height))

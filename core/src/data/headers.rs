@@ -105,6 +105,23 @@ fn stamp(metadata: &Metadata) -> Stamp {
     [device, number, length, content.0, content.1, inode.0, inode.1]
 }
 
+/// What a file is like now, unless it is not there.
+pub(super) fn stamp_of(file: &Path) -> Option<Stamp> {
+    fs::metadata(file).ok().map(|metadata| stamp(&metadata))
+}
+
+/// The same for a file that is not changing: one that has just changed is looked at again a tick later.
+pub(super) fn settled(file: &Path) -> Option<Stamp> {
+    let look = || {
+        let before = SystemTime::now();
+        fs::metadata(file).ok().filter(|metadata| is_settled(metadata, before)).map(|metadata| stamp(&metadata))
+    };
+    look().or_else(|| {
+        std::thread::sleep(TICK);
+        look()
+    })
+}
+
 /// Whether a file last changed so long before `now` that a later change would show in its stamp.
 fn is_settled(metadata: &Metadata, now: SystemTime) -> bool {
     let changed = u64::try_from(metadata.ctime()).unwrap_or(u64::MAX);
@@ -113,7 +130,7 @@ fn is_settled(metadata: &Metadata, now: SystemTime) -> bool {
     changed.checked_add(TICK).is_some_and(|settled| settled < since)
 }
 
-fn digest(bytes: &[u8]) -> String {
+pub(super) fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

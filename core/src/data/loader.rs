@@ -1,8 +1,11 @@
 //! Loader: worker threads that turn the samples of an epoch into batches of pixels and objects, free of tensors.
 //!
 //! Batches come in order and are the same for any number of workers: each is a function of seed, epoch and number.
+//! Threads take samples, not batches, so that all of them work on the batch that is needed next.
 
 mod batches;
+mod buffers;
+mod plan;
 mod work;
 
 use std::path::{Path, PathBuf};
@@ -10,10 +13,12 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use trainer_image::Sample;
-use trainer_sdk::{Matrix, Object, Rng, Size};
+use trainer_sdk::{Matrix, Object, Size};
 
-pub use batches::Batches;
+pub use batches::{Batches, Queue};
+pub use buffers::{Block, Buffer, Buffers, Heap, Memory};
 
+use plan::Plan;
 use work::Work;
 
 use crate::augment::Pipeline;
@@ -31,6 +36,11 @@ pub trait Source: Send + Sync {
 
     /// The number of classes, where there is one: the class of every object is below it.
     fn num_classes(&self) -> Option<u32> {
+        None
+    }
+
+    /// The upright size of a sample's image where it is known without reading it; rectangular batches go by it.
+    fn size(&self, _index: usize) -> Option<Size> {
         None
     }
 
@@ -58,9 +68,12 @@ pub struct LoaderOptions {
     pub seed: u64,
     /// Whether each epoch has an order of its own.
     pub shuffle: bool,
+    /// Whether batches are rectangles that images of like aspect fill, instead of squares of `imgsz`: how many strides
+    /// of 32 px larger than these, before whole strides are made of it (0 for training, 0.5 for validation).
+    pub rect: Option<f64>,
     /// Threads; 0 works in the calling thread.
     pub workers: usize,
-    /// Finished batches that may wait, beside those in work.
+    /// Batches that may wait or be in work, beside the one that the threads need for themselves.
     pub prefetch: usize,
 }
 
@@ -68,7 +81,7 @@ pub struct LoaderOptions {
 #[derive(Clone, Debug, PartialEq)]
 pub struct RawBatch {
     /// N x height x width x 3 bytes: R G B, row by row, picture by picture.
-    pub pixels: Vec<u8>,
+    pub pixels: Buffer,
     /// Height and width.
     pub size: Size,
     /// The objects of all pictures, in the order of the pictures.
@@ -105,18 +118,25 @@ pub struct SampleInfo {
 pub struct Loader {
     source: Arc<dyn Source>,
     pipeline: Arc<Pipeline>,
+    buffers: Arc<Buffers>,
     options: LoaderOptions,
 }
 
 impl Loader {
-    /// Joins a source and a pipeline.
+    /// Joins a source and a pipeline; batches lie in ordinary memory.
     ///
     /// # Panics
     /// If the batch size is 0.
     #[must_use]
     pub fn new(source: Arc<dyn Source>, pipeline: Pipeline, options: LoaderOptions) -> Self {
         assert!(options.batch > 0, "a batch holds at least one sample");
-        Self { source, pipeline: Arc::new(pipeline), options }
+        Self { source, pipeline: Arc::new(pipeline), buffers: Buffers::new(Heap), options }
+    }
+
+    /// The same loader with its batches in `buffers`, which may be another loader's, too.
+    #[must_use]
+    pub fn with_buffers(self, buffers: Arc<Buffers>) -> Self {
+        Self { buffers, ..self }
     }
 
     /// The number of batches in an epoch.
@@ -134,13 +154,10 @@ impl Loader {
     /// The batches of an epoch from number `first` on, the same that [`epoch`](Self::epoch) gives there.
     #[must_use]
     pub fn epoch_from(&self, epoch: usize, first: usize) -> Batches {
-        let Self { source, pipeline, options } = self;
-        let order = match options.shuffle {
-            true => Rng::from_key(&[options.seed, epoch as u64]).permutation(source.len()),
-            false => (0..source.len()).collect(),
-        };
-        let work = Work::new(Arc::clone(source), Arc::clone(pipeline), options.clone(), epoch, order);
-        Batches::start(Arc::new(work), first, self.num_batches())
+        let Self { source, pipeline, buffers, options } = self;
+        let plan = Plan::new(&**source, options, epoch);
+        let work = Work::new(Arc::clone(source), Arc::clone(pipeline), options.clone(), epoch, plan);
+        Batches::start(Arc::new(work), Arc::clone(buffers), first)
     }
 }
 

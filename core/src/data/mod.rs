@@ -2,6 +2,7 @@
 //!
 //! A refused label stops the opening; an image that cannot be read is left out, counted and named in the report.
 
+pub mod cache;
 pub mod check;
 pub mod decode;
 pub mod demo;
@@ -27,6 +28,7 @@ pub use formats::{Format, Problem};
 pub use scan::{Report, Unreadable};
 pub use yaml::{DataYaml, Split};
 
+use cache::Cache;
 use headers::Headers;
 use loader::Source;
 use scan::{Scanned, scan};
@@ -41,6 +43,7 @@ pub struct Dataset {
     /// What the check found.
     pub report: Report,
     imgsz: u32,
+    cache: Cache,
 }
 
 /// One image of the data set.
@@ -153,7 +156,13 @@ impl Dataset {
         }
         survey.refuse(yaml)?;
         let Survey { records, report, .. } = survey;
-        Ok(Self { names: yaml.class_names(options.single_cls), records, report, imgsz: options.imgsz })
+        Ok(Self {
+            names: yaml.class_names(options.single_cls),
+            records,
+            report,
+            imgsz: options.imgsz,
+            cache: Cache::None,
+        })
     }
 }
 
@@ -162,13 +171,13 @@ impl Source for Dataset {
         self.records.len()
     }
 
-    /// Decodes the image to a longer side of `imgsz` and scales its objects with it. An error says why this did not
+    /// Decodes the image, unless it is in the cache, to a longer side of `imgsz` and scales its objects with it. An error says why this did not
     /// work, not for which file: that is [`path`](Source::path).
     fn load(&self, index: usize) -> Result<Sample> {
         let count = self.records.len();
         let record = self.records.get(index).with_context(|| format!("no image {index} in a data set of {count}"))?;
-        let (image, original) = decode::decode(&record.path, self.imgsz)?;
-        let mut sample = Sample::new(Arc::new(image), original);
+        let (image, original) = self.cache.image(index, &record.path, self.imgsz)?;
+        let mut sample = Sample::new(image, original);
         sample.id = index as u64;
         sample.path = Arc::clone(&record.path);
         sample.objects.clone_from(&record.objects);
@@ -178,6 +187,10 @@ impl Source for Dataset {
 
     fn num_classes(&self) -> Option<u32> {
         u32::try_from(self.names.len()).ok()
+    }
+
+    fn size(&self, index: usize) -> Option<Size> {
+        self.records.get(index).map(|record| record.size)
     }
 
     fn path(&self, index: usize) -> PathBuf {

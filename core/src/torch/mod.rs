@@ -1,8 +1,10 @@
 //! What tch lacks: any ATen operator by name, and tensors as plugins see them.
 
+mod memory;
 mod operator;
 mod table;
 
+pub use memory::{buffers, images};
 pub use operator::{Arg, Operator};
 pub use table::{from_sdk, install, install_in_front, to_sdk};
 

@@ -27,6 +27,12 @@ pub enum Arg<'a> {
     Bool(bool),
     /// A c10::MemoryFormat.
     MemoryFormat(i64),
+    /// A list of integers.
+    Ints(&'a [i64]),
+    /// A c10::ScalarType.
+    Dtype(i64),
+    /// The operator's default.
+    None,
 }
 
 impl Operator {
@@ -97,6 +103,9 @@ impl Arg<'_> {
             Arg::Float(x) => plain(tag::FLOAT, x.to_bits()),
             Arg::Bool(x) => plain(tag::BOOL, u64::from(x)),
             Arg::MemoryFormat(format) => plain(tag::MEMORY_FORMAT, format.cast_unsigned()),
+            Arg::Ints(numbers) => Value { tag: tag::INTS, len: numbers.len() as u32, data: numbers.as_ptr() as u64 },
+            Arg::Dtype(dtype) => plain(tag::DTYPE, dtype.cast_unsigned()),
+            Arg::None => plain(tag::NONE, 0),
         }
     }
 }

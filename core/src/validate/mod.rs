@@ -30,7 +30,7 @@ pub struct Outcome {
     pub figures: Figures,
     /// Mean loss terms by name, times their gains; empty without a loss.
     pub losses: Vec<(String, f64)>,
-    /// All detections, in original pixels.
+    /// All detections, in original pixels and in the order of the data set.
     pub detections: Vec<ImageDetections>,
     /// Images that could not be read, with the reasons.
     pub skipped: Vec<(std::path::PathBuf, String)>,
@@ -55,10 +55,14 @@ pub struct CocoRow {
     score: f64,
 }
 
-/// A loader over validation images: letterboxed, in order.
+/// What rectangular batches are larger than their images, in strides, as the reference validates.
+const RECT_PAD: f64 = 0.5;
+
+/// A loader over validation images: letterboxed in order, or with `rect` in batches of like aspect, with a border.
 #[must_use]
-pub fn loader(dataset: Arc<Dataset>, batch: usize, imgsz: u32, workers: usize) -> Loader {
-    let options = LoaderOptions { batch, imgsz, epochs: 1, seed: 0, shuffle: false, workers, prefetch: 2 };
+pub fn loader(dataset: Arc<Dataset>, batch: usize, imgsz: u32, workers: usize, rect: bool) -> Loader {
+    let rect = rect.then_some(RECT_PAD);
+    let options = LoaderOptions { batch, imgsz, epochs: 1, seed: 0, shuffle: false, rect, workers, prefetch: 2 };
     Loader::new(dataset, Pipeline::default(), options)
 }
 
@@ -101,9 +105,11 @@ pub fn validate(
             let found = to_original(found, sample);
             evaluator
                 .add(&found.iter().map(Scored::from).collect::<Vec<_>>(), &truths(&raw, i, sample, num_classes))?;
-            detections.push(ImageDetections { path: Arc::clone(&sample.path), detections: found });
+            detections.push((sample.id, ImageDetections { path: Arc::clone(&sample.path), detections: found }));
         }
     }
+    detections.sort_by_key(|(id, _)| *id);
+    let detections = detections.into_iter().map(|(_, found)| found).collect();
     for (_, sum) in &mut losses {
         *sum /= f64::from(num_batches);
     }
@@ -196,7 +202,8 @@ mod tests {
         let objects = [object, crowd].map(|object| BatchObject { image: 0, object }).to_vec();
         let (size, to_input) = (Size::square(32), Matrix::scale(0.5, 0.5));
         let sample = SampleInfo { id: 0, path: Path::new("a").into(), original: Size::square(64), to_input };
-        let raw = RawBatch { pixels: Vec::new(), size, objects, samples: vec![sample.clone()], skipped: Vec::new() };
+        let raw =
+            RawBatch { pixels: Vec::new().into(), size, objects, samples: vec![sample.clone()], skipped: Vec::new() };
         let truths = truths(&raw, 0, &sample, 3);
         assert_eq!(truths.iter().map(|truth| truth.class).collect::<Vec<_>>(), [0, 1, 2, 1]);
         assert!(truths.iter().all(|truth| truth.crowd));

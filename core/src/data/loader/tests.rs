@@ -64,6 +64,10 @@ impl Source for Pictures {
         Ok(sample)
     }
 
+    fn size(&self, index: usize) -> Option<Size> {
+        Some(Size::new((32 - index as u32 % 5) * 2, 48))
+    }
+
     fn path(&self, index: usize) -> PathBuf {
         PathBuf::from(format!("{index}.png"))
     }
@@ -91,7 +95,7 @@ fn pipeline() -> Pipeline {
 }
 
 fn options(workers: usize) -> LoaderOptions {
-    LoaderOptions { batch: 4, imgsz: IMGSZ, epochs: 3, seed: 5, shuffle: true, workers, prefetch: 2 }
+    LoaderOptions { batch: 4, imgsz: IMGSZ, epochs: 3, seed: 5, shuffle: true, rect: None, workers, prefetch: 2 }
 }
 
 fn loader(pictures: &Arc<Pictures>, pipeline: Pipeline, options: LoaderOptions) -> Loader {
@@ -115,6 +119,78 @@ fn batches_do_not_depend_on_the_workers() {
         for workers in [1, 2, 7] {
             assert!(run(workers, epoch) == alone, "{workers} workers, epoch {epoch}");
         }
+    }
+}
+
+#[test]
+fn rectangular_batches_do_not_depend_on_the_workers() {
+    // none of 3 images has the aspect of the others, so that sizes differ
+    let pictures = Arc::new(Pictures { unreadable: vec![3, 8], ..Pictures::new(22) });
+    let run = |workers, epoch| {
+        let rect = LoaderOptions { rect: Some(0.0), batch: 3, ..options(workers) };
+        let stages = pipeline().stages.into_iter().filter(|stage| stage.partners() == 0).collect();
+        loader(&pictures, Pipeline { stages }, rect).epoch(epoch).collect::<Result<Vec<_>>>().unwrap()
+    };
+    for epoch in [0, 2] {
+        let alone = run(0, epoch);
+        assert!(alone.iter().all(|batch| batch.pixels.len() == batch.samples.len() * batch.size.area() * 3));
+        for workers in [1, 2, 7] {
+            assert!(run(workers, epoch) == alone, "{workers} workers, epoch {epoch}");
+        }
+    }
+}
+
+#[test]
+fn with_a_border_of_half_a_stride_nothing_is_cut_or_scaled() {
+    let pictures = Arc::new(Pictures::new(10));
+    let rect = LoaderOptions { rect: Some(0.5), shuffle: false, ..options(2) };
+    let batches: Vec<_> = loader(&pictures, Pipeline::default(), rect).epoch(0).collect::<Result<_>>().unwrap();
+    let mut ids = ids(&batches);
+    assert_eq!(ids, [0, 5, 1, 6, 2, 7, 3, 8, 4, 9], "by aspect");
+    ids.sort_unstable();
+    assert_eq!(ids, (0..10).collect::<Vec<_>>());
+    for batch in &batches {
+        assert_eq!(batch.size, Size::square(64), "ceil(32 / 32 + 0.5) * 32");
+        for (sample, object) in batch.samples.iter().zip(&batch.objects) {
+            let [x, y] = sample.to_input.apply([0.0, 0.0]);
+            let factor = 32.0 / f64::from(sample.original.width.max(48));
+            let height = (48.0 * factor).ceil();
+            assert_eq!([x, y], [16.0, ((64.0 - height) / 2.0 - 0.1).round()], "in the middle");
+            let width = f64::from(object.object.bbox.width());
+            assert!((width - 30.0 * factor).abs() < 0.3, "{width}: at the size that fits into 32 px");
+        }
+    }
+}
+
+#[test]
+fn the_memory_of_batches_is_used_again() {
+    let pictures = Arc::new(Pictures::new(60));
+    let loader = loader(&pictures, pipeline(), options(2));
+    let mut places: Vec<_> = Vec::new();
+    for epoch in 0..3 {
+        places.extend(loader.epoch(epoch).map(|batch| batch.unwrap().pixels.as_ptr()));
+        assert!(loader.buffers.num_free() <= 4, "those that may be open, and the one in use");
+    }
+    assert_eq!(places.len(), 45);
+    places.sort_unstable();
+    places.dedup();
+    assert!(places.len() <= 4, "{} buffers for 45 batches", places.len());
+}
+
+#[test]
+fn waiting_is_told() {
+    let pictures = Arc::new(Pictures::new(22));
+    for (workers, ahead) in [(0, 0), (2, 3), (7, 4)] {
+        let loader = loader(&pictures, pipeline(), options(workers));
+        let mut batches = loader.epoch(0);
+        assert_eq!(batches.status(), Queue { ready: 0, ahead, waited: std::time::Duration::ZERO });
+        let mut waited = std::time::Duration::ZERO;
+        while batches.next().is_some() {
+            let status = batches.status();
+            assert!(status.waited >= waited && status.ready <= ahead, "{status:?}");
+            waited = status.waited;
+        }
+        assert!(waited > std::time::Duration::ZERO);
     }
 }
 
@@ -200,7 +276,14 @@ fn a_batch_that_cannot_be_allocated_is_an_error() {
     let pictures = Arc::new(Pictures::new(30));
     let huge = LoaderOptions { imgsz: u32::MAX, ..options(2) };
     let mut batches = loader(&pictures, Pipeline::default(), huge).epoch(0);
-    assert!(batches.next().unwrap().unwrap_err().to_string().contains("panicked"));
+    assert!(
+        batches
+            .next()
+            .unwrap()
+            .unwrap_err()
+            .to_string()
+            .starts_with("no memory for a batch of 4 images of 4294967295x")
+    );
     assert!(batches.next().is_none());
 }
 

@@ -1,17 +1,18 @@
-//! The work of one epoch: reading samples, each once, and putting them through the pipeline into batches.
+//! The work of one epoch: reading samples, each once, and putting them through the pipeline into their batches' pixels.
 
 use std::any::Any;
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use anyhow::{Error, Result, bail, ensure};
 use trainer_image::Sample;
-use trainer_sdk::{Image, Size};
+use trainer_sdk::{Object, Size};
 
-use super::{BatchObject, LoaderOptions, RawBatch, SampleInfo, Source};
+use super::plan::Plan;
+use super::{LoaderOptions, SampleInfo, Source};
 use crate::augment::{EpochContext, Pipeline};
 
 /// One epoch, shared by its threads.
@@ -20,8 +21,7 @@ pub struct Work {
     pipeline: Arc<Pipeline>,
     pub options: LoaderOptions,
     epoch: usize,
-    /// The index of the sample at every position of the epoch.
-    order: Vec<usize>,
+    pub plan: Plan,
     /// How far back the partners of a position may lie.
     window: usize,
     decoded: Mutex<Decoded>,
@@ -31,63 +31,56 @@ pub struct Work {
 /// Samples as read, by position; each is read by the thread that needs it first while others wait.
 type Decoded = HashMap<usize, Arc<OnceLock<Result<Sample, String>>>>;
 
+/// What became of a sample.
+pub enum Made {
+    /// Its pixels are drawn; these are its objects.
+    Drawn(SampleInfo, Vec<Object>),
+    /// It cannot be read.
+    Skipped(PathBuf, String),
+}
+
 impl Work {
-    /// The work of `epoch`, whose samples come in the given order.
+    /// The work of `epoch` as it is planned.
     pub fn new(
         source: Arc<dyn Source>,
         pipeline: Arc<Pipeline>,
         options: LoaderOptions,
         epoch: usize,
-        order: Vec<usize>,
+        plan: Plan,
     ) -> Self {
-        let window = order.len().min(options.batch.saturating_mul(8)).min(1000);
+        let window = plan.order.len().min(options.batch.saturating_mul(8)).min(1000);
         Self {
             window: if pipeline.has_partners() { window } else { 0 },
             source,
             pipeline,
             options,
             epoch,
-            order,
+            plan,
             decoded: Mutex::default(),
             stopped: AtomicBool::new(false),
         }
     }
 
-    /// Makes one batch; a panic on the way becomes an error that names the sample.
-    pub fn batch(&self, number: usize) -> Result<RawBatch> {
-        let first = number * self.options.batch;
-        let last = (first + self.options.batch).min(self.order.len());
-        let current = Cell::new(first);
-        catch_unwind(AssertUnwindSafe(|| {
-            let size = Size::square(self.options.imgsz);
-            let pixels = Vec::with_capacity((last - first) * size.area() * Image::CHANNELS);
-            let mut batch = RawBatch { pixels, size, objects: Vec::new(), samples: Vec::new(), skipped: Vec::new() };
-            for position in first..last {
-                ensure!(!self.stopped.load(Ordering::Relaxed), "the loader was stopped");
-                current.set(position);
-                self.add(position, &mut batch)?;
-            }
-            Ok(batch)
-        }))
-        .unwrap_or_else(|panic| {
-            let path = self.source.path(self.order[current.get()]);
+    /// Makes the sample at `position` and draws it into `pixels`, a picture of `size`. A panic on the way becomes an
+    /// error that names the sample.
+    pub fn sample(&self, position: usize, size: Size, pixels: &mut [u8]) -> Result<Made> {
+        ensure!(!self.stopped.load(Ordering::Relaxed), "the loader was stopped");
+        catch_unwind(AssertUnwindSafe(|| self.make(position, size, pixels))).unwrap_or_else(|panic| {
+            let path = self.source.path(self.plan.order[position]);
             bail!("loading {} panicked: {}", path.display(), panic_text(&*panic))
         })
     }
 
-    /// Appends the sample at `position`, or its name where it cannot be read.
-    fn add(&self, position: usize, batch: &mut RawBatch) -> Result<()> {
-        let LoaderOptions { seed, epochs, imgsz, .. } = self.options;
+    fn make(&self, position: usize, size: Size, pixels: &mut [u8]) -> Result<Made> {
+        let LoaderOptions { seed, epochs, imgsz, rect, .. } = self.options;
         let sample = match self.decode(position) {
             Ok(sample) => sample,
-            Err(reason) => {
-                batch.skipped.push((self.source.path(self.order[position]), reason));
-                return Ok(());
-            }
+            Err(reason) => return Ok(Made::Skipped(self.source.path(self.plan.order[position]), reason)),
         };
         let decoded = |position| self.decode(position).map_err(Error::msg);
-        let (epoch, order, window) = (self.epoch, &self.order, self.window);
-        let context = EpochContext { seed, epoch, epochs, imgsz, order, window, decoded: &decoded };
+        let (epoch, order, window) = (self.epoch, &self.plan.order, self.window);
+        let canvas = rect.map(|_| size);
+        let context = EpochContext { seed, epoch, epochs, imgsz, canvas, order, window, decoded: &decoded };
         let sample = self.pipeline.run(sample, position, &context)?;
         if let Some(count) = self.source.num_classes()
             && let Some(object) = sample.objects.iter().find(|object| object.class >= count)
@@ -95,36 +88,40 @@ impl Work {
             let path = sample.path.display();
             bail!("the augmentations give {path} an object of class {}; the data has {count} classes", object.class);
         }
-
-        let start = batch.pixels.len();
-        batch.pixels.resize(start + batch.size.area() * Image::CHANNELS, 0);
-        sample.render_into(&mut batch.pixels[start..]);
-        let image = batch.samples.len() as u32;
-        batch.samples.push(SampleInfo {
+        sample.render_into(pixels);
+        let info = SampleInfo {
             id: sample.id,
             path: Arc::clone(&sample.path),
             original: sample.original(),
             to_input: *sample.from_original(),
-        });
-        batch.objects.extend(sample.objects.into_iter().map(|object| BatchObject { image, object }));
-        Ok(())
+        };
+        Ok(Made::Drawn(info, sample.objects))
     }
 
     fn decode(&self, position: usize) -> Result<Sample, String> {
+        let read = || self.source.load(self.plan.order[position]).map_err(|error| format!("{error:#}"));
+        if self.window == 0 {
+            return read(); // nobody else needs it
+        }
         let cell = Arc::clone(self.decoded().entry(position).or_default()); // the lock ends here, before the reading
-        let read = || self.source.load(self.order[position]).map_err(|error| format!("{error:#}"));
         cell.get_or_init(read).clone()
     }
 
-    /// Lets the batches in work end early, with an error.
+    /// Lets the samples in work be the last; those that are left end at once, with an error.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
 
-    /// Drops the read samples that no batch from `number` on needs.
-    pub fn forget_before(&self, number: usize) {
-        let oldest = (number * self.options.batch).saturating_sub(self.window);
-        self.decoded().retain(|&position, _| position >= oldest);
+    /// Drops the read samples that batch `number` was the last to need.
+    pub fn forget_up_to(&self, number: usize) {
+        let oldest = |number: usize| {
+            let first = self.plan.batches.get(number).map_or(self.plan.order.len(), |batch| batch.positions.start);
+            first.saturating_sub(self.window)
+        };
+        let mut decoded = self.decoded();
+        let gone: Vec<_> = (oldest(number)..oldest(number + 1)).filter_map(|at| decoded.remove(&at)).collect();
+        drop(decoded);
+        drop(gone); // many pixels: without the lock
     }
 
     fn decoded(&self) -> MutexGuard<'_, Decoded> {
