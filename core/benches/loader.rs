@@ -34,13 +34,23 @@ fn main() -> Result<()> {
     let word = |i: usize, default: &'static str| rest.get(i).map_or(default, String::as_str);
     let (threads, seconds) = (word(1, "1").parse::<usize>()?, word(2, "5").parse::<f64>()?);
 
-    let dataset = Dataset::open(&DataYaml::read(Path::new(data))?, Split::Train, &OpenOptions::new(IMGSZ))?;
+    let cache = match word(0, "none") {
+        "ram" => CacheKind::Ram,
+        "disk" => CacheKind::Disk,
+        _ => CacheKind::None,
+    };
+    let yaml = DataYaml::read(Path::new(data))?;
+    let mut sets = [Dataset::open(&yaml, Split::Train, &OpenOptions::new(IMGSZ))?];
+    let folder = std::env::temp_dir().join("trainer-bench-loader"); // not the user's cache
+    cache::attach(&mut sets, cache, Some(&folder), &yaml, 2)?;
+    let [dataset] = sets;
     let options = LoaderOptions {
         batch: 16,
         imgsz: IMGSZ,
         epochs: 1000,
         seed: 0,
         shuffle: true,
+        rect: None,
         workers: if threads == 1 { 0 } else { threads }, // one thread is this one
         prefetch: 4,
     };

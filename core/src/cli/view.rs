@@ -99,6 +99,7 @@ pub fn view(args: &Args) -> Result<&Path> {
         epochs: config.train.epochs,
         seed: config.train.seed,
         shuffle: true,
+        rect: None,
         workers: 0,
         prefetch: 0,
     };

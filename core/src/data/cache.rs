@@ -111,7 +111,7 @@ pub fn attach(
 
 /// The sizes of a set's images as they are kept.
 fn sizes(set: &Dataset) -> impl Iterator<Item = Size> {
-    set.records.iter().map(|record| decode::fitted(record.size, set.imgsz))
+    set.records.iter().map(|record| decode::reduced(record.size, set.imgsz))
 }
 
 /// What a set's images take, in bytes.

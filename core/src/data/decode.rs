@@ -61,8 +61,8 @@ pub fn decode(path: &Path, side: u32) -> Result<(Image, Size)> {
 /// [`decode`] of the content of a file.
 fn decode_from(reader: impl BufRead + Seek, side: u32) -> Result<(Image, Size)> {
     let Decoded { header, pixels, reduction } = read(reader, side)?;
-    let wanted = fitted(header.size, side);
-    let pixels = if wanted.width >= header.size.width { pixels } else { resized(&pixels, header.size, reduction, wanted)? };
+    let wanted = reduced(header.size, side);
+    let pixels = if wanted == header.size { pixels } else { resized(&pixels, header.size, reduction, wanted)? };
     let mut image = DynamicImage::ImageRgb8(pixels);
     image.apply_orientation(header.orientation);
     let size = Size::new(image.width(), image.height());
@@ -185,6 +185,11 @@ pub(super) fn fitted(size: Size, side: u32) -> Size {
     let ratio = f64::from(side) / f64::from(size.width.max(size.height));
     let fit = |length: u32| ((f64::from(length) * ratio).ceil() as u32).clamp(1, side.max(1));
     Size::new(fit(size.width), fit(size.height))
+}
+
+/// The size that [`decode`] gives: [`fitted`] where that is smaller.
+pub fn reduced(size: Size, side: u32) -> Size {
+    if size.width.max(size.height) > side { fitted(size, side) } else { size }
 }
 
 /// Scales pixels that stand for an image of the size `full`, one for `reduction` of its own each way. Where these do not

@@ -99,7 +99,7 @@ impl Drop for RunPictures {
 fn first_pictures(batch: &RawBatch, count: usize) -> RawBatch {
     let bytes = (count * batch.size.area() * Image::CHANNELS).min(batch.pixels.len());
     RawBatch {
-        pixels: batch.pixels[..bytes].to_vec(),
+        pixels: batch.pixels[..bytes].to_vec().into(),
         size: batch.size,
         objects: batch.objects.iter().filter(|it| (it.image as usize) < count).cloned().collect(),
         samples: batch.samples.iter().take(count).cloned().collect(),
