@@ -120,8 +120,14 @@ mod tests {
             original: size,
             to_input: Matrix::IDENTITY,
         };
-        let pixels = (0..count).flat_map(|i| vec![i as u8 * 10 + 100; size.area() * 3]).collect();
-        RawBatch { pixels, size, objects: Vec::new(), samples: (0..count).map(info).collect(), skipped: Vec::new() }
+        let pixels: Vec<u8> = (0..count).flat_map(|i| vec![i as u8 * 10 + 100; size.area() * 3]).collect();
+        RawBatch {
+            pixels: pixels.into(),
+            size,
+            objects: Vec::new(),
+            samples: (0..count).map(info).collect(),
+            skipped: Vec::new(),
+        }
     }
 
     fn drawn(batch: &RawBatch, side: u32) -> Canvas {
@@ -165,7 +171,7 @@ mod tests {
         let tiny = drawn(&batch(1, 1), 96);
         assert_eq!((tiny.size().width, tiny.pixel(50, 80)), (136, gray(0)));
         let mut torn = batch(2, 8);
-        torn.pixels.pop();
+        torn.pixels = torn.pixels[1..].to_vec().into();
         let refused = Sheet { title: "", names: &[], side: 64 }.draw(&torn).err().unwrap();
         assert!(refused.to_string().contains("has 191 bytes"), "{refused}");
     }

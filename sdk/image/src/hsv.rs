@@ -1,5 +1,8 @@
 //! Colour changes in hue, saturation and value, by the 8-bit rules of OpenCV: hue in [0, 180), the others in [0, 255].
 
+use crate::interpolate::pack;
+use crate::row;
+
 /// Factors on hue, saturation and value; 1 leaves a channel alone.
 ///
 /// Per pixel: RGB to 8-bit HSV, `hue * h mod 180`, `min(saturation * s, 255)` and `min(value * v, 255)`, each cut to
@@ -17,6 +20,15 @@ pub struct HsvGains {
 impl HsvGains {
     /// Leaves every colour alone.
     pub const NEUTRAL: Self = Self { h: 1.0, s: 1.0, v: 1.0 };
+
+    /// Changes R G B pixels in place; [`NEUTRAL`](Self::NEUTRAL) changes not a bit.
+    pub fn apply(&self, pixels: &mut [u8]) {
+        if !self.are_neutral() {
+            let mut row: Vec<u32> = pixels.as_chunks().0.iter().map(|rgb| row::pixel(*rgb)).collect();
+            row::recolor(&mut row, *self);
+            pack(&row, pixels);
+        }
+    }
 
     /// Whether not a bit changes.
     pub(crate) fn are_neutral(&self) -> bool {
@@ -97,8 +109,9 @@ fn byte(x: f32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::interpolate::pack;
-    use crate::row;
+
+    /// The gains 1 1 1 without the short cut for [`HsvGains::NEUTRAL`].
+    const THROUGH: HsvGains = HsvGains { v: 1.0 + f32::EPSILON, ..HsvGains::NEUTRAL };
 
     const COLORS: [[u8; 3]; 8] = [
         [255, 0, 0],
@@ -110,13 +123,6 @@ mod tests {
         [123, 45, 67],
         [12, 200, 180],
     ];
-
-    /// All pixels through the loop that draws.
-    fn apply(gains: HsvGains, pixels: &mut [u8]) {
-        let mut row: Vec<u32> = pixels.as_chunks().0.iter().map(|rgb| row::pixel(*rgb)).collect();
-        row::recolor(&mut row, gains);
-        pack(&row, pixels);
-    }
 
     /// `got` is within `tolerance` of `want`, entry by entry.
     fn assert_near(got: &[u8], want: &[u8], tolerance: u8) {
@@ -158,7 +164,7 @@ mod tests {
             [0, 150, 140],
         ];
         let mut pixels = COLORS;
-        apply(HsvGains { h: 1.0125, s: 1.6, v: 0.75 }, pixels.as_flattened_mut());
+        HsvGains { h: 1.0125, s: 1.6, v: 0.75 }.apply(pixels.as_flattened_mut());
         assert_near(pixels.as_flattened(), want.as_flattened(), 1);
     }
 
@@ -168,14 +174,16 @@ mod tests {
         let all: Vec<u8> =
             steps().flat_map(|r| steps().flat_map(move |g| steps().flat_map(move |b| [r, g, b]))).collect();
         let mut pixels = all.clone();
-        apply(HsvGains::NEUTRAL, &mut pixels);
+        HsvGains::NEUTRAL.apply(&mut pixels);
+        assert_eq!(pixels, all);
+        THROUGH.apply(&mut pixels);
         assert_near(&pixels, &all, 4);
     }
 
     #[test]
     fn greys_stay_grey_and_saturate() {
         let mut pixels = [0, 0, 0, 114, 114, 114, 200, 200, 200];
-        apply(HsvGains { h: 1.3, s: 5.0, v: 1.5 }, &mut pixels);
+        HsvGains { h: 1.3, s: 5.0, v: 1.5 }.apply(&mut pixels);
         assert_eq!(pixels, [0, 0, 0, 171, 171, 171, 255, 255, 255]);
     }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::half_plane::HalfPlane;
 use crate::layer::{Blend, Content, Layer};
 use crate::mask::Mask;
-use crate::row::pixel;
 use crate::{HsvGains, Image, Matrix, Object, Size};
 
 /// One picture of the data set with its objects, on its way to the network.
@@ -143,10 +142,7 @@ impl Sample {
 
     /// Changes the colours of the canvas as it stands, bare parts included.
     pub fn recolor(&mut self, gains: HsvGains) {
-        if !gains.are_neutral() {
-            let [r, g, b, _] = gains.of(pixel(self.fill)).to_le_bytes();
-            self.fill = [r, g, b];
-        }
+        gains.apply(&mut self.fill);
         self.layers.iter_mut().for_each(|layer| layer.colors.push(gains));
     }
 
