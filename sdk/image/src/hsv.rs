@@ -35,42 +35,39 @@ impl HsvGains {
         *self == Self::NEUTRAL
     }
 
-    /// The changed colour of one pixel, as [`row`](crate::row) numbers it. Neutral gains cost up to 4 of 255, too.
+    /// The changed colour of one pixel, as [`row`] numbers it. Neutral gains cost up to 4 of 255, too.
     #[inline(always)]
     pub(crate) fn of(&self, pixel: u32) -> u32 {
-        let rgb = [pixel, pixel >> 8, pixel >> 16].map(|channel| (channel & 255) as f32);
-        let [r, g, b] = to_rgb(self.scale(to_hsv(rgb))).map(byte);
-        r | g << 8 | b << 16
-    }
-
-    #[inline(always)]
-    fn scale(&self, [h, s, v]: [f32; 3]) -> [f32; 3] {
+        let [h, s, v] = to_hsv([pixel & 255, pixel >> 8 & 255, pixel >> 16 & 255]);
         let h = floor(h * self.h);
         let h = if h >= 180.0 { h - 180.0 } else { h };
-        [h, floor(least(s * self.s, 255.0)), floor(least(v * self.v, 255.0))]
+        let [r, g, b] = to_rgb([h, floor(least(s * self.s, 255.0)), floor(least(v * self.v, 255.0))]);
+        r | g << 8 | b << 16
     }
 }
 
 /// Whole-numbered hue in [0, 180), saturation and value in [0, 255] of channels in [0, 255].
 #[inline(always)]
-fn to_hsv([r, g, b]: [f32; 3]) -> [f32; 3] {
-    let v = most(most(r, g), b);
-    let range = v - least(least(r, g), b);
+fn to_hsv([r, g, b]: [u32; 3]) -> [f32; 3] {
+    let [r, g, b] = [r, g, b].map(u32::cast_signed);
+    let v = r.max(g).max(b);
+    let range = v - r.min(g).min(b);
     let (difference, sector) = if v == g { (b - r, 60.0) } else { (r - g, 120.0) };
     let (difference, sector) = if v == r { (g - b, 0.0) } else { (difference, sector) };
-    let h = sector + 30.0 * difference / most(range, 1.0);
-    let h = if h < -0.5 { h + 180.0 } else { h };
-    [nearest(h), nearest(255.0 * range / most(v, 1.0)), v]
+    let [v, range, difference] = [v, range, difference].map(|value| value as f32);
+    let h = (sector + HALF + 30.0 * difference / most(range, 1.0)).floor();
+    let h = if h < 0.0 { h + 180.0 } else { h };
+    [h, (255.0 * range / most(v, 1.0) + HALF).floor(), v]
 }
 
-/// Channels in [0, 255] of hue in [0, 180), saturation and value in [0, 255].
+/// Channels in [0, 255] of hue in [0, 180), saturation and value in [0, 255]: each is v where the hue is within 30 of its
+/// own (0, 60, 120), v (1 - s / 255) from 60 on, and between them in between.
 #[inline(always)]
-fn to_rgb([h, s, v]: [f32; 3]) -> [f32; 3] {
-    let sector = h * (1.0 / 30.0);
-    let chroma = v * s * (1.0 / 255.0);
-    let least_channel = v - chroma;
-    [(sector - 3.0).abs() - 1.0, 2.0 - (sector - 2.0).abs(), 2.0 - (sector - 4.0).abs()]
-        .map(|share| least_channel + chroma * least(most(share, 0.0), 1.0))
+fn to_rgb([h, s, v]: [f32; 3]) -> [u32; 3] {
+    let v_and_whole = v + WHOLE;
+    let missing = v * s * (1.0 / (255.0 * 30.0));
+    [60.0 - (h - 90.0).abs(), (h - 60.0).abs() - 30.0, (h - 120.0).abs() - 30.0]
+        .map(|distance| (v_and_whole - missing * least(most(distance, 0.0), 30.0)).to_bits() & 255)
 }
 
 /// The smaller number; unlike `f32::min` it knows no NaN and is one instruction.
@@ -85,25 +82,17 @@ fn most(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
 }
 
-/// 1.5 * 2^23: about here a float counts whole numbers, so that adding it rounds to the nearest.
+/// 1.5 * 2^23: about here a float counts whole numbers, so that a sum is rounded to the nearest, which its lowest bits
+/// hold.
 const WHOLE: f32 = 12_582_912.0;
 
-/// The whole number at or below `x`, or within 1e-4 above it.
+/// One half, and so much more that what would be one half but for the rounding of floats counts as one.
+const HALF: f32 = 0.5001;
+
+/// The whole number at or below `x`, or within a millionth of it above.
 #[inline(always)]
 fn floor(x: f32) -> f32 {
-    (x + 1e-4).floor()
-}
-
-/// The nearest whole number, the larger one of two.
-#[inline(always)]
-fn nearest(x: f32) -> f32 {
-    (x + 0.5001).floor()
-}
-
-/// The nearest whole number of `x` in [0, 255].
-#[inline(always)]
-fn byte(x: f32) -> u32 {
-    (x + WHOLE).to_bits() & 255
+    (x * (1.0 + 1e-6)).floor()
 }
 
 #[cfg(test)]
@@ -145,7 +134,7 @@ mod tests {
             [87, 240, 200],
         ];
         for (color, want) in COLORS.iter().zip(want) {
-            let got = to_hsv(color.map(f32::from)).map(|value| value as u8);
+            let got = to_hsv(color.map(u32::from)).map(|value| value as u8);
             assert_near(&got, &want, 1);
         }
     }
