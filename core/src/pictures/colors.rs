@@ -17,7 +17,7 @@ pub fn of_class(class: u32) -> Color {
 /// Black or white, whichever is easier to read on `color`.
 #[must_use]
 pub fn ink_on(color: Color) -> Color {
-    if luminance(color) > 0.18 { INK } else { WHITE } // where both have about the same contrast
+    if luminance(color) > 0.24 { INK } else { WHITE } // a little above where both have the same contrast
 }
 
 /// Relative luminance, 0 to 1, as WCAG 2 has it.
