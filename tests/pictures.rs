@@ -47,11 +47,11 @@ fn a_sheet_shows_images_with_their_boxes() {
 fn a_seed_decides_which_images_and_how_they_are_augmented() {
     let run = Run::new();
     let shown = |words: &str| sheet(&run, &format!("data --imgsz 64 --force --out s.png {words}"), "s.png");
-    let augmented = "--augment mosaic=1 degrees=20 workers=0";
+    let augmented = "--augment mosaic=1 degrees=20 copy_paste=0";
     assert_eq!(shown(augmented), shown(augmented));
-    assert_ne!(shown(augmented), shown("--augment"));
+    assert_ne!(shown(augmented), shown("--augment copy_paste=0"));
     assert_ne!(shown(augmented), shown(&format!("--seed 1 {augmented}")));
-    assert_eq!(shown("--augment imgsz=96").width(), 40 + 2 * 96 + 12, "keys go before the options");
+    assert_eq!(shown("--augment imgsz=96 copy_paste=0").width(), 40 + 2 * 96 + 12, "keys go before the options");
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn what_cannot_be_meant_is_refused() {
         ("data --out sheet.gif", "error: sheet.gif: a sheet is a .jpg or a .png\n"),
         ("data --out none/sheet.jpg", "error: cannot write none/sheet.jpg: No such file or directory (os error 2)\n"),
         ("data --imgsz 100", "error: imgsz=100 is not a multiple of 32; take imgsz=128\n"),
-        ("data --augment mosaic=2", "error: mosaic.p=2 is greater than the maximum of 1"),
+        ("data --augment mosaic=2", "error: option `mosaic.p`: 2 is greater than the maximum of 1.0"),
         ("data --augment mosaik=1", "error: unknown key `mosaik`; did you mean `mosaic`?\n"),
         ("data --augment data.yaml", "error: `data.yaml` is neither a verb nor key=value"),
         ("data --split test", "error: "),

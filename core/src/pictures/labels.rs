@@ -111,7 +111,7 @@ fn draw_classes(canvas: &mut Canvas, panel: Bbox, stats: &LabelStats, names: &[S
 /// How often pairs of shares fall into each cell of a square.
 fn draw_map(canvas: &mut Canvas, panel: Bbox, title: &str, x: Axis, y: Axis, pairs: impl Iterator<Item = [f32; 2]>) {
     let pairs: Vec<_> = pairs.collect();
-    let side = ((pairs.len() as f64).sqrt() * 0.9).clamp(10.0, MAX_CELLS as f64) as usize; // few objects, large cells
+    let side = ((pairs.len() as f64).sqrt() * 0.7).clamp(10.0, MAX_CELLS as f64) as usize; // few objects, large cells
     let mut cells = vec![0_usize; side * side];
     for [x, y] in pairs {
         let cell = |share: f32| ((share * side as f32) as usize).min(side - 1);
