@@ -20,6 +20,7 @@ mod forward;
 mod golden;
 mod kinds;
 mod kit;
+mod loader;
 mod loss;
 mod plugin_files;
 mod plugin_line;
