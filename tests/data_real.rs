@@ -9,7 +9,7 @@ use std::{
 use trainer::data::{DataYaml, Dataset, Format, OpenOptions, Record, Split, loader::Source as _};
 
 /// The folder of a set, unless it is not there.
-fn set(name: &str) -> Option<PathBuf> {
+pub fn set(name: &str) -> Option<PathBuf> {
     let data = env::var_os("TRAINER_REAL_DATA")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
     let found = fs::canonicalize(data.join(name)).ok();
