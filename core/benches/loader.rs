@@ -17,6 +17,7 @@ use trainer::{
     config::ComponentConfig,
     data::{
         DataYaml, Dataset, OpenOptions, Split,
+        cache::{self, CacheKind},
         loader::{Loader, LoaderOptions},
     },
     registry::Registry,
