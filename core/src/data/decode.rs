@@ -125,7 +125,7 @@ fn header(mut reader: impl BufRead + Seek) -> Result<Header> {
     jpeg::Frame::of(&bytes).map(|frame| frame.header)
 }
 
-/// The pixels of a file, at least as many each way as [`fitted`] to `side`.
+/// The pixels of a file, at least as many each way as [`reduced`] to `side`.
 fn read(mut reader: impl BufRead + Seek, side: u32) -> Result<Decoded> {
     if !jpeg::is_jpeg(reader.fill_buf()?) {
         return read_any(reader);
