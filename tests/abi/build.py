@@ -78,7 +78,8 @@ def other_major(copy):
 
 def other_abi_stable(copy):
     """abi_stable as it would be in its next minor version, which is another ABI to it."""
-    words = ["cargo", "metadata", "--offline", "--format-version", "1"]
+    host = subprocess.run(["rustc", "--print", "host-tuple"], capture_output=True, check=True, text=True).stdout.strip()
+    words = ["cargo", "metadata", "--offline", "--filter-platform", host, "--format-version", "1"] # what was built is there
     packages = json.loads(subprocess.run(words, cwd=ROOT, capture_output=True, check=True).stdout)["packages"]
     manifest = next(package["manifest_path"] for package in packages if package["name"] == "abi_stable")
     shutil.copytree(pathlib.Path(manifest).parent, copy / "abi_stable")
