@@ -11,8 +11,9 @@ test: build
 	OMP_NUM_THREADS=1 cargo test $(CARGO_FLAGS) --workspace
 
 bench: build
-	OMP_NUM_THREADS=1 cargo bench --profile release --locked -p trainer --bench calls --bench chain --bench dispatch --bench load
+	OMP_NUM_THREADS=1 cargo bench --profile release --locked -p trainer --bench calls --bench chain --bench decode --bench dispatch --bench load
 	scripts/bench-table
+	scripts/bench-loader
 
 # The pages of docs/ as a site in target/book; they read as they are, too.
 book:
