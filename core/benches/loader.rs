@@ -27,6 +27,7 @@ use trainer_sdk::component::Maker;
 const IMGSZ: u32 = 640;
 
 fn main() -> Result<()> {
+    trainer::allocator::keep_freed_memory(); // as the trainer does
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     let [work, data, rest @ ..] = &words[..] else {
         println!("loader: run by scripts/bench-loader");

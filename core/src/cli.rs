@@ -18,7 +18,7 @@ use tracing_subscriber::EnvFilter;
 use trainer_loader::{LoadError, PluginFailure};
 
 use crate::{
-    crash,
+    allocator, crash,
     data::decode::is_decoding,
     plugin,
     report::print_line,
@@ -100,6 +100,7 @@ static PANICKED: AtomicBool = AtomicBool::new(false);
 #[must_use]
 pub fn main() -> ExitCode {
     let _work = crash::install();
+    allocator::keep_freed_memory();
     let filter = EnvFilter::try_from_env("TRAINER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).without_time();
     log.with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();

@@ -10,6 +10,7 @@
 //!
 //! [`train`] is the page to read first.
 
+pub mod allocator;
 pub mod cli;
 pub mod config;
 mod crash;
