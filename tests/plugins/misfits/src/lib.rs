@@ -9,7 +9,7 @@ use trainer_sdk::export_plugin;
 
 use self::{
     losses::{Aborts, BadGradient, Detached, Exits, Hangs, Leaks, Nan, PanicsTerms, Random, Syncs, Vector},
-    others::{ExporterLitters, Outside, RandomFlip, SchedulerForgets, SchedulerNan},
+    others::{ExporterLitters, Outside, RandomLight, SchedulerForgets, SchedulerNan},
 };
 
 /// Some number, another one each time.
@@ -32,6 +32,6 @@ export_plugin! {
     scheduler "scheduler_nan" "ends in a rate that is not a number": SchedulerNan;
     scheduler "scheduler_forgets" "has a state and does not save it": SchedulerForgets;
     augmentation "augmentation_outside" "moves boxes off the canvas": Outside;
-    augmentation "augmentation_random" "flips by random numbers of its own": RandomFlip;
+    augmentation "augmentation_random" "brightens by random numbers of its own": RandomLight;
     exporter "exporter_litters" "leaves a file behind": ExporterLitters
 }

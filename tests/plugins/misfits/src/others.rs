@@ -5,8 +5,8 @@ use std::{fs, path::Path};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trainer_sdk::{
-    Artifact, AugmentContext, Augmentation, ExportContext, Exporter, Format, Model, Progress, Rates, Result, Sample,
-    Scheduler,
+    Artifact, AugmentContext, Augmentation, ExportContext, Exporter, Format, HsvGains, Model, Progress, Rates, Result,
+    Sample, Scheduler,
 };
 
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
@@ -59,11 +59,12 @@ impl Augmentation for Outside {
 /// Takes any options: unknown ones are not refused.
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct RandomFlip {}
+pub struct RandomLight {}
 
-impl Augmentation for RandomFlip {
+impl Augmentation for RandomLight {
     fn apply(&self, sample: &mut Sample, _: &mut [Sample], _: &mut AugmentContext) -> Result<()> {
-        if crate::some_number().is_multiple_of(2) { sample.flip_horizontal() } else { Ok(()) }
+        let v = 0.5 + (crate::some_number() % 1000) as f32 / 1000.0; // so many outcomes that none comes twice by chance
+        sample.recolor(HsvGains { v, ..HsvGains::NEUTRAL })
     }
 }
 
