@@ -16,7 +16,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 use trainer_image::{Image, Size};
 
-pub use guard::is_decoding;
+pub use guard::{is_decoding, panic_text};
 
 use guard::guarded;
 

@@ -5,7 +5,6 @@
 
 use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::FileExt as _;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -161,9 +160,8 @@ fn keep(old: &Store, entry: &Entry, size: Size, offset: u64, part: &tempfile::Na
 /// Decodes an image and writes it. Nothing is known of one that changes meanwhile.
 fn add(record: &Record, side: u32, size: Size, offset: u64, part: &File) -> Result<Option<Entry>> {
     let Some(stamp) = settled(&record.path) else { return Ok(None) };
-    let decoded = catch_unwind(AssertUnwindSafe(|| decode::decode(&record.path, side)));
-    let (offset, original) = match decoded {
-        Ok(Ok((image, original))) if image.size() == size => {
+    let (offset, original) = match decode::decode(&record.path, side) {
+        Ok((image, original)) if image.size() == size => {
             part.write_all_at(image.pixels(), offset)?;
             (Some(offset), original)
         }

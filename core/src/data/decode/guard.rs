@@ -21,10 +21,11 @@ pub fn guarded<T>(decode: impl FnOnce() -> Result<T>) -> Result<T> {
     IS_DECODING.set(true);
     let outcome = catch_unwind(AssertUnwindSafe(decode));
     IS_DECODING.set(false);
-    outcome.unwrap_or_else(|panic| bail!("its decoder panicked: {}", text(&*panic)))
+    outcome.unwrap_or_else(|panic| bail!("its decoder panicked: {}", panic_text(&*panic)))
 }
 
-fn text(panic: &(dyn Any + Send)) -> &str {
+/// What a panic said.
+pub fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }

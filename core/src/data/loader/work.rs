@@ -1,6 +1,5 @@
 //! The work of one epoch: reading samples, each once, and putting them through the pipeline into their batches' pixels.
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -14,6 +13,7 @@ use trainer_sdk::{Object, Size};
 use super::plan::Plan;
 use super::{LoaderOptions, SampleInfo, Source};
 use crate::augment::{EpochContext, Pipeline};
+use crate::data::decode::panic_text;
 
 /// One epoch, shared by its threads.
 pub struct Work {
@@ -127,10 +127,4 @@ impl Work {
     fn decoded(&self) -> MutexGuard<'_, Decoded> {
         self.decoded.lock().unwrap_or_else(PoisonError::into_inner) // no code that could panic runs under this lock
     }
-}
-
-/// What a panic said.
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
