@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use multiversion::multiversion;
 
-use crate::interpolate::{Place, Tap, sample_picture, sample_row};
+use crate::interpolate::{Place, Tap, Taps, sample_picture};
 use crate::{Image, Matrix, Size, row};
 
 const CHANNELS: usize = Image::CHANNELS;
@@ -39,7 +39,7 @@ impl<'a> Sampler<'a> {
 /// The separable case: two source rows are blended, and the blend is sampled.
 pub(crate) struct Upright<'a> {
     image: &'a Image,
-    columns: Vec<Tap>,
+    taps: Taps,
     scale: f64,
     shift: f64,
     /// One row, and two pixels more.
@@ -50,19 +50,18 @@ impl<'a> Upright<'a> {
     fn new(image: &'a Image, back: &Matrix, width: usize) -> Self {
         let [[x_scale, _, x_shift], [_, scale, shift], _] = back.0;
         let length = image.size().width as usize;
-        let columns = (0..width).map(|x| Tap::new(x_scale * (x as f64 + 0.5) + x_shift, length)).collect();
-        Self { image, columns, scale, shift, blended: vec![0; (length + 2) * CHANNELS] }
+        let taps = (0..width).map(|x| Tap::new(x_scale * (x as f64 + 0.5) + x_shift, length)).collect();
+        Self { image, taps, scale, shift, blended: vec![0; (length + 2) * CHANNELS] }
     }
 
     fn row(&mut self, y: usize, columns: Range<usize>, out: &mut [u32]) {
         let tap = Tap::new(self.scale * (y as f64 + 0.5) + self.shift, self.image.size().height as usize);
         let [above, below] = [tap.near, tap.far()].map(|y| self.image.row(y as usize));
 
-        let taps = &self.columns[columns];
-        let ends = [taps.first(), taps.last()].map(|tap| tap.map_or(0, |tap| tap.near as usize)); // may be mirrored
-        let bytes = ends[0].min(ends[1]) * CHANNELS..((ends[0].max(ends[1]) + 2) * CHANNELS).min(above.len());
+        let mut bytes = self.taps.bytes(&columns);
+        bytes.end = bytes.end.min(above.len());
         row::blend(&above[bytes.clone()], &below[bytes.clone()], tap.weights, &mut self.blended[bytes]);
-        sample_row(&self.blended, taps, out);
+        self.taps.sample(&self.blended, columns, out);
     }
 }
 

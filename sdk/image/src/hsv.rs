@@ -39,10 +39,10 @@ impl HsvGains {
     #[inline(always)]
     pub(crate) fn of(&self, pixel: u32) -> u32 {
         let [h, s, v] = to_hsv([pixel & 255, pixel >> 8 & 255, pixel >> 16 & 255]);
-        let h = floor(h * self.h);
+        let h = (h * (self.h * NUDGE)).floor();
         let h = if h >= 180.0 { h - 180.0 } else { h };
-        let [r, g, b] = to_rgb([h, floor(least(s * self.s, 255.0)), floor(least(v * self.v, 255.0))]);
-        r | g << 8 | b << 16
+        let [s, v] = [s * (self.s * NUDGE), v * (self.v * NUDGE)].map(|value| least(value, 255.0).floor());
+        to_rgb([h, s, v])
     }
 }
 
@@ -55,19 +55,24 @@ fn to_hsv([r, g, b]: [u32; 3]) -> [f32; 3] {
     let (difference, sector) = if v == g { (b - r, 60.0) } else { (r - g, 120.0) };
     let (difference, sector) = if v == r { (g - b, 0.0) } else { (difference, sector) };
     let [v, range, difference] = [v, range, difference].map(|value| value as f32);
-    let h = (sector + HALF + 30.0 * difference / most(range, 1.0)).floor();
+    let [v_or_1, range_or_1] = [most(v, 1.0), most(range, 1.0)];
+    let share = 1.0 / (v_or_1 * range_or_1); // one division for both quotients
+    let h = (sector + HALF + 30.0 * difference * (v_or_1 * share)).floor();
     let h = if h < 0.0 { h + 180.0 } else { h };
-    [h, (255.0 * range / most(v, 1.0) + HALF).floor(), v]
+    [h, (255.0 * range * (range_or_1 * share) + HALF).floor(), v]
 }
 
-/// Channels in [0, 255] of hue in [0, 180), saturation and value in [0, 255]: each is v where the hue is within 30 of its
-/// own (0, 60, 120), v (1 - s / 255) from 60 on, and between them in between.
+/// The pixel, as [`row`] numbers it, of hue in [0, 180), saturation and value in [0, 255]: each channel is v where the hue
+/// is within 30 of its own (0, 60, 120), v (1 - s / 255) from 60 on, and between them in between.
 #[inline(always)]
-fn to_rgb([h, s, v]: [f32; 3]) -> [u32; 3] {
+fn to_rgb([h, s, v]: [f32; 3]) -> u32 {
+    const NONE: u32 = WHOLE.to_bits();
+    const BLACK: u32 = NONE.wrapping_add(NONE << 8).wrapping_add(NONE << 16);
     let v_and_whole = v + WHOLE;
     let missing = v * s * (1.0 / (255.0 * 30.0));
-    [60.0 - (h - 90.0).abs(), (h - 60.0).abs() - 30.0, (h - 120.0).abs() - 30.0]
-        .map(|distance| (v_and_whole - missing * least(most(distance, 0.0), 30.0)).to_bits() & 255)
+    let [r, g, b] = [60.0 - (h - 90.0).abs(), (h - 60.0).abs() - 30.0, (h - 120.0).abs() - 30.0]
+        .map(|distance| (v_and_whole - missing * least(most(distance, 0.0), 30.0)).to_bits());
+    r.wrapping_add(g << 8).wrapping_add(b << 16).wrapping_sub(BLACK)
 }
 
 /// The smaller number; unlike `f32::min` it knows no NaN and is one instruction.
@@ -89,11 +94,8 @@ const WHOLE: f32 = 12_582_912.0;
 /// One half, and so much more that what would be one half but for the rounding of floats counts as one.
 const HALF: f32 = 0.5001;
 
-/// The whole number at or below `x`, or within a millionth of it above.
-#[inline(always)]
-fn floor(x: f32) -> f32 {
-    (x * (1.0 + 1e-6)).floor()
-}
+/// So much more than one that a product which would be whole but for the rounding of floats is at least that.
+const NUDGE: f32 = 1.0 + 1e-6;
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,8 @@
 
 #![allow(unsafe_code)] // calls of functions that need AVX2, where there is AVX2
 
+use std::ops::Range;
+
 use crate::Image;
 
 const CHANNELS: usize = Image::CHANNELS;
@@ -47,14 +49,45 @@ pub(crate) struct Place {
     pub down: [u8; 2],
 }
 
-/// Samples a row of R G B bytes, with two pixels more than the taps are on.
-pub(crate) fn sample_row(row: &[u8], taps: &[Tap], out: &mut [u32]) {
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has AVX2.
-        return unsafe { avx2::sample_row(row, taps, out) };
+/// Places between neighbours of a row, one a column of the canvas; the same for all its rows.
+#[derive(Debug)]
+pub(crate) struct Taps {
+    /// Where the left neighbours begin, in bytes.
+    starts: Vec<u32>,
+    /// The weights of both neighbours, a byte each, for each of four channels.
+    weights: Vec<u64>,
+}
+
+impl FromIterator<Tap> for Taps {
+    fn from_iter<I: IntoIterator<Item = Tap>>(taps: I) -> Self {
+        let start_and_weights = |tap: Tap| (tap.near * CHANNELS as u32, repeated(tap.weights));
+        let (starts, weights) = taps.into_iter().map(start_and_weights).unzip();
+        Self { starts, weights }
     }
-    plain::sample_row(row, taps, out);
+}
+
+impl Taps {
+    /// The bytes that samples of `columns`, not an empty range, read at most: of a row that may be mirrored.
+    pub fn bytes(&self, columns: &Range<usize>) -> Range<usize> {
+        let ends = [self.starts[columns.start], self.starts[columns.end - 1]].map(|start| start as usize);
+        ends[0].min(ends[1])..ends[0].max(ends[1]) + 2 * CHANNELS
+    }
+
+    /// Samples a row of R G B bytes at `columns`; the row has two pixels more than the taps are on.
+    pub fn sample(&self, row: &[u8], columns: Range<usize>, out: &mut [u32]) {
+        let (starts, weights) = (&self.starts[columns.clone()], &self.weights[columns]);
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has AVX2.
+            return unsafe { avx2::sample_row(row, starts, weights, out) };
+        }
+        plain::sample_row(row, starts, weights, out);
+    }
+}
+
+/// Two weights in each 16 of 48 bits.
+fn repeated(weights: [u8; 2]) -> u64 {
+    u64::from(u16::from_le_bytes(weights)) * 0x0001_0001_0001
 }
 
 /// Samples a picture of R G B bytes.
@@ -97,12 +130,13 @@ fn read_end(bytes: &[u8]) -> u64 {
 }
 
 mod plain {
-    use super::{CHANNELS, Place, Tap, read, read_padded};
+    use super::{CHANNELS, Place, read, read_padded};
 
-    pub fn sample_row(row: &[u8], taps: &[Tap], out: &mut [u32]) {
-        for (tap, out) in taps.iter().zip(out) {
-            let pixels = read(row, tap.near as usize * CHANNELS);
-            *out = joined(|c| mixed([byte(pixels, c), byte(pixels, c + CHANNELS)], tap.weights));
+    pub fn sample_row(row: &[u8], starts: &[u32], weights: &[u64], out: &mut [u32]) {
+        for ((start, weights), out) in starts.iter().zip(weights).zip(out) {
+            let pixels = read(row, *start as usize);
+            let [near, far, ..] = weights.to_le_bytes();
+            *out = joined(|c| mixed([byte(pixels, c), byte(pixels, c + CHANNELS)], [near, far]));
         }
     }
 
@@ -137,18 +171,17 @@ mod plain {
 mod avx2 {
     use std::arch::x86_64::*;
 
-    use super::{CHANNELS, Place, Tap, plain, read, read_padded};
+    use super::{CHANNELS, Place, plain, read, read_padded, repeated};
 
     /// As [`plain::sample_row`], four pixels at a time.
     #[target_feature(enable = "avx2")]
-    pub fn sample_row(row: &[u8], taps: &[Tap], out: &mut [u32]) {
-        let (fours, rest) = taps.as_chunks::<4>();
-        let (out_fours, out_rest) = out.as_chunks_mut::<4>();
-        for (taps, out) in fours.iter().zip(out_fours) {
-            let pixels = taps.map(|tap| read(row, tap.near as usize * CHANNELS));
-            *out = joined(mixed(pixels, taps.map(|tap| tap.weights)));
+    pub fn sample_row(row: &[u8], starts: &[u32], weights: &[u64], out: &mut [u32]) {
+        let ((start_fours, starts), (weight_fours, weights)) = (starts.as_chunks::<4>(), weights.as_chunks::<4>());
+        let (out_fours, out) = out.as_chunks_mut::<4>();
+        for ((starts, weights), out) in start_fours.iter().zip(weight_fours).zip(out_fours) {
+            *out = joined(mixed(starts.map(|start| read(row, start as usize)), *weights));
         }
-        plain::sample_row(row, rest, out_rest);
+        plain::sample_row(row, starts, weights, out);
     }
 
     /// As [`plain::sample_picture`], four pixels at a time.
@@ -157,7 +190,7 @@ mod avx2 {
         let (fours, rest) = places.as_chunks::<4>();
         let (out_fours, out_rest) = out.as_chunks_mut::<4>();
         for (places, out) in fours.iter().zip(out_fours) {
-            let across = places.map(|place| place.across);
+            let across = places.map(|place| repeated(place.across));
             let row = |i: usize| mixed(places.map(|place| read_padded(pixels, place.starts[i] as usize)), across);
             let weights = |i: usize| four(places.map(|place| u64::from(place.down[i]) * 0x0001_0001_0001));
             let above = _mm256_mullo_epi16(row(0), weights(0));
@@ -185,11 +218,10 @@ mod avx2 {
     /// Of four pairs of pixels the mixed channels: r g b 0 in 16 bits each.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn mixed(pixels: [u64; 4], weights: [[u8; 2]; 4]) -> __m256i {
+    fn mixed(pixels: [u64; 4], weights: [u64; 4]) -> __m256i {
         let pairs = _mm_setr_epi8(0, 3, 1, 4, 2, 5, -1, -1, 8, 11, 9, 12, 10, 13, -1, -1); // r r g g b b, nothing
         let pixels = _mm256_shuffle_epi8(four(pixels), _mm256_broadcastsi128_si256(pairs));
-        let weights = four(weights.map(|pair| u64::from(u16::from_le_bytes(pair)) * 0x0001_0001_0001));
-        rounded(_mm256_maddubs_epi16(pixels, weights))
+        rounded(_mm256_maddubs_epi16(pixels, four(weights)))
     }
 
     #[inline]
@@ -226,10 +258,10 @@ mod tests {
     #[test]
     fn both_loops_give_the_same_bytes() {
         let pixels = noise(3 * 1002);
-        let taps: Vec<_> = (0..1003).map(|i| Tap::new(f64::from(i) * 0.997, 1000)).collect();
-        let (mut fast, mut slow) = (vec![0; taps.len()], vec![0; taps.len()]);
-        sample_row(&pixels, &taps, &mut fast);
-        plain::sample_row(&pixels, &taps, &mut slow);
+        let taps: Taps = (0..1003).map(|i| Tap::new(f64::from(i) * 0.997, 1000)).collect();
+        let (mut fast, mut slow) = (vec![0; 1003], vec![0; 1003]);
+        taps.sample(&pixels, 0..1003, &mut fast);
+        plain::sample_row(&pixels, &taps.starts, &taps.weights, &mut slow);
         assert_eq!(fast, slow);
 
         let (columns, row) = (40, 40 * 3);
@@ -249,7 +281,8 @@ mod tests {
     fn halves_are_mixed_and_rounded_up() {
         let pixels = [10, 20, 30, 21, 41, 255, 1, 1, 1, 0, 0, 0, 9, 9, 9];
         let mut out = [0; 2];
-        sample_row(&pixels, &[Tap::new(1.0, 4), Tap::new(2.5, 4)], &mut out);
+        let taps = Taps::from_iter([Tap::new(1.0, 4), Tap::new(2.5, 4)]);
+        taps.sample(&pixels, 0..2, &mut out);
         assert_eq!(out.map(u32::to_le_bytes), [[16, 31, 143, 0], [1, 1, 1, 0]]);
         let place = Place { starts: [0, 6], across: [32, 32], down: [32, 32] };
         sample_picture(&pixels, &[place], &mut out);

@@ -112,6 +112,9 @@ impl<'a> Painter<'a> {
     }
 
     fn paint_run(&mut self, y: usize, run: Range<usize>, row: &mut [u32]) {
+        if run.is_empty() {
+            return;
+        }
         let out = &mut row[run.clone()];
         match &mut self.brush {
             Brush::Picture(sampler) => sampler.row(y, run, out),
