@@ -236,11 +236,8 @@ fn object(class: u32, annotation: Annotation, size: Size) -> Result<Placed, Stri
         }
         parts.push(polygon.chunks_exact(2).map(|point| [point[0], point[1]]).collect());
     }
-    let mut placed = place(class, [left, top, left + width, top + height], outline::join(parts), size)?;
-    if let Placed::Inside { object, .. } = &mut placed {
-        object.crowd = is_crowd;
-    }
-    Ok(placed)
+    let placed = place(class, [left, top, left + width, top + height], outline::join(parts), size)?;
+    Ok(placed.with(|object| object.crowd = is_crowd))
 }
 
 #[cfg(test)]

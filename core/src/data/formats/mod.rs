@@ -95,10 +95,10 @@ pub struct LabelFile {
 }
 
 impl LabelFile {
-    /// A file that is refused as a whole.
-    fn refused(file: &Path, message: String) -> Self {
+    /// A file that is refused as a whole, because of `line`.
+    fn refused(file: &Path, line: usize, message: String) -> Self {
         let mut found = Self::default();
-        found.add(file, 0, Err(message));
+        found.add(file, line, Err(message));
         found
     }
 
@@ -138,6 +138,20 @@ pub(super) trait Labels: Sync {
     /// What is wrong beyond single images.
     fn problems(&self) -> &[Problem] {
         &[]
+    }
+}
+
+/// What `parse` makes of the bytes of the label file of an image; `None` where there is no such file.
+///
+/// # Errors
+/// As `parse`.
+fn label_file(
+    file: &Path,
+    parse: impl FnOnce(&[u8]) -> Result<LabelFile, String>,
+) -> Result<Option<LabelFile>, String> {
+    match text::read(file) {
+        Ok(bytes) => bytes.as_deref().map(parse).transpose(),
+        Err(message) => Ok(Some(LabelFile::refused(file, 0, message))),
     }
 }
 

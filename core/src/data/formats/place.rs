@@ -14,6 +14,16 @@ pub(super) enum Placed {
     Inside { object: Object, was_cut: bool },
 }
 
+impl Placed {
+    /// The same after `change` of the object, where there is one.
+    pub fn with(mut self, change: impl FnOnce(&mut Object)) -> Self {
+        if let Self::Inside { object, .. } = &mut self {
+            change(object);
+        }
+        self
+    }
+}
+
 /// The object of `class` with the box `edges` (left, top, right, bottom) and `outline`, cut to an image of `size`.
 ///
 /// # Errors
@@ -72,8 +82,14 @@ mod tests {
         }
         let hair = [5.0, 5.0, 5.000_000_001, 9.0];
         assert_eq!(place(0, hair, Vec::new(), SIZE), Ok(Placed::Empty), "without area in 32 bits");
-        let message = place(0, [40.0, 1.0, 50.0, 9.0], Vec::new(), SIZE).unwrap_err();
-        assert_eq!(message, "the box from (40, 1) to (50, 9) lies outside the image of 40x30 pixels");
-        assert!(place(0, [1.0, -9.0, 5.0, 0.0], Vec::new(), SIZE).is_err());
+        for (edges, from_to) in [
+            ([40.0, 1.0, 50.0, 9.0], "from (40, 1) to (50, 9)"),
+            ([1.0, 30.0, 5.0, 31.0], "from (1, 30) to (5, 31)"),
+            ([-9.0, 1.0, 0.0, 9.0], "from (-9, 1) to (0, 9)"),
+            ([1.0, -9.0, 5.0, 0.0], "from (1, -9) to (5, 0)"),
+        ] {
+            let message = format!("the box {from_to} lies outside the image of 40x30 pixels");
+            assert_eq!(place(0, edges, Vec::new(), SIZE), Err(message));
+        }
     }
 }

@@ -57,3 +57,35 @@ fn printable(text: &str, limit: usize) -> String {
     let printed: String = text.chars().take(limit).map(print).collect();
     if text.chars().nth(limit).is_some() { printed + "…" } else { printed }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_read_without_their_mark() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.txt");
+        for (content, expected) in [("", ""), ("0 1", "0 1"), ("\u{feff}0 1", "0 1"), ("0\u{feff}", "0\u{feff}")] {
+            std::fs::write(&file, content).unwrap();
+            assert_eq!(read(&file), Ok(Some(expected.as_bytes().to_vec())), "{content:?}");
+        }
+        assert_eq!(read(&dir.path().join("none.txt")), Ok(None));
+        assert_eq!(read(&file.join("below_a_file.txt")), Ok(None));
+        assert_eq!(read(dir.path()), Err("cannot be read: Is a directory (os error 21)".to_owned()));
+    }
+
+    #[test]
+    fn lines_keep_their_number() {
+        let found: Vec<_> = lines(b" a b\r\n\n \t\n\xff\nc").collect();
+        assert_eq!(found, [(1, Ok("a b")), (4, Err("not UTF-8 text".to_owned())), (5, Ok("c"))]);
+    }
+
+    #[test]
+    fn words_of_the_user_stay_short_and_printable() {
+        assert_eq!(short("a\nb\u{1b}é"), "a\\nb\\u{1b}é");
+        let (thirty, more) = ("é".repeat(30), "é".repeat(31));
+        assert_eq!((short(&thirty), short(&more)), (thirty.clone(), format!("{thirty}…")));
+        assert_eq!(brief(&"x".repeat(201)), format!("{}…", "x".repeat(200)));
+    }
+}

@@ -10,7 +10,7 @@ use trainer_image::Size;
 use super::place::{Placed, place};
 use super::text::{self, number, short};
 use super::yolo::swap_folder;
-use super::{LabelFile, Labels};
+use super::{LabelFile, Labels, label_file};
 
 /// The classes, in the order of the categories.
 pub const CLASSES: [&str; 10] =
@@ -29,10 +29,7 @@ pub(super) struct VisDrone;
 impl Labels for VisDrone {
     fn of(&self, image: &Path, size: Size) -> Result<Option<LabelFile>, String> {
         let file = label_path(image);
-        Ok(match text::read(&file) {
-            Ok(bytes) => bytes.map(|bytes| parse(&file, &bytes, size)),
-            Err(message) => Some(LabelFile::refused(&file, message)),
-        })
+        label_file(&file, |bytes| Ok(parse(&file, bytes, size)))
     }
 }
 
@@ -62,11 +59,8 @@ fn parse_row(line: &str, size: Size) -> Result<Placed, String> {
     }
     let is_region = category == 0.0 || category == 11.0 || score == 0.0;
     let class = if is_region { 0 } else { category as u32 - 1 };
-    let mut placed = place(class, [left, top, left + width, top + height], Vec::new(), size)?;
-    if let Placed::Inside { object, .. } = &mut placed {
-        object.ignore = is_region;
-    }
-    Ok(placed)
+    let placed = place(class, [left, top, left + width, top + height], Vec::new(), size)?;
+    Ok(placed.with(|object| object.ignore = is_region))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use trainer_image::Size;
 use super::place::{Placed, place};
 use super::text::{self, brief, number, short};
 use super::yolo::swap_folder;
-use super::{LabelFile, Labels};
+use super::{LabelFile, Labels, label_file};
 use crate::near::near;
 
 /// Elements nested deeper are no annotation.
@@ -68,13 +68,9 @@ impl<'a> Voc<'a> {
 
     /// As [`Labels::of`], of the file's bytes.
     pub fn parse(&self, file: &Path, bytes: &[u8], size: Size) -> Result<LabelFile, String> {
-        let mut found = LabelFile::default();
         let annotation = match read(bytes) {
             Ok(annotation) => annotation,
-            Err((line, message)) => {
-                found.add(file, line, Err(message));
-                return Ok(found);
-            }
+            Err((line, message)) => return Ok(LabelFile::refused(file, line, message)),
         };
         let (width, height) = (f64::from(size.width), f64::from(size.height));
         if let [Some(w), Some(h)] = annotation.size
@@ -84,6 +80,7 @@ impl<'a> Voc<'a> {
         {
             return Err(format!("{} says {w}x{h} pixels, the image has {width}x{height}", file.display()));
         }
+        let mut found = LabelFile::default();
         for object in &annotation.objects {
             found.add(file, object.line, self.place(object, annotation.counts_from_one, size));
         }
@@ -109,21 +106,15 @@ impl<'a> Voc<'a> {
             }
             edges[low] -= f64::from(u8::from(counts_from_one));
         }
-        let mut placed = place(*class, edges, Vec::new(), size)?;
-        if let Placed::Inside { object: placed, .. } = &mut placed {
-            placed.crowd = object.is_difficult; // neither learnt nor missed, as PASCAL scores it
-        }
-        Ok(placed)
+        let placed = place(*class, edges, Vec::new(), size)?;
+        Ok(placed.with(|placed| placed.crowd = object.is_difficult)) // neither learnt nor missed, as PASCAL scores it
     }
 }
 
 impl Labels for Voc<'_> {
     fn of(&self, image: &Path, size: Size) -> Result<Option<LabelFile>, String> {
         let file = label_path(image);
-        match text::read(&file) {
-            Ok(bytes) => bytes.map(|bytes| self.parse(&file, &bytes, size)).transpose(),
-            Err(message) => Ok(Some(LabelFile::refused(&file, message))),
-        }
+        label_file(&file, |bytes| self.parse(&file, bytes, size))
     }
 }
 
@@ -148,21 +139,19 @@ impl Annotation {
     /// Takes in the text of the element at `path`.
     fn take(&mut self, path: &[String], text: &str) {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
-        match path[..] {
-            ["annotation", "source", "database"] => self.counts_from_one = text.starts_with("The VOC"),
-            ["annotation", "size", "width"] => self.size[0] = text.parse().ok(),
-            ["annotation", "size", "height"] => self.size[1] = text.parse().ok(),
-            ["annotation", "object", ref rest @ ..] => {
-                let Some(object) = self.objects.last_mut() else { return };
-                match *rest {
-                    ["name"] => object.name = Some(text.to_owned()).filter(|name| !name.is_empty()),
-                    ["difficult"] => object.is_difficult = text == "1" || text.eq_ignore_ascii_case("true"),
-                    ["bndbox", tag] => {
-                        if let Some(edge) = EDGES.iter().position(|edge| *edge == tag) {
-                            object.edges[edge] = Some(text.to_owned());
-                        }
-                    }
-                    _ => {}
+        match (&path[..], self.objects.last_mut()) {
+            (["annotation", "source", "database"], _) => self.counts_from_one = text.starts_with("The VOC"),
+            (["annotation", "size", "width"], _) => self.size[0] = text.parse().ok(),
+            (["annotation", "size", "height"], _) => self.size[1] = text.parse().ok(),
+            (["annotation", "object", "name"], Some(object)) => {
+                object.name = Some(text.to_owned()).filter(|name| !name.is_empty());
+            }
+            (["annotation", "object", "difficult"], Some(object)) => {
+                object.is_difficult = text == "1" || text.eq_ignore_ascii_case("true");
+            }
+            (["annotation", "object", "bndbox", tag], Some(object)) => {
+                if let Some(edge) = EDGES.iter().position(|edge| edge == tag) {
+                    object.edges[edge] = Some(text.to_owned());
                 }
             }
             _ => {}
@@ -274,10 +263,11 @@ mod tests {
     #[test]
     fn boxes_without_area_and_repeated_ones_are_counted() {
         let flat = object("cat", ["7", "2", "7", "40"], "");
+        let hair = object("cat", ["7", "2", "7.000000001", "40"], "");
         let twice = object("cat", ["7", "2", "9", "40"], "").repeat(2);
         let cut = object("cat", ["-7", "2", "9", "40"], "");
-        let found = parse(&annotation(&[flat, twice, cut].concat())).unwrap();
-        assert_eq!((found.objects.len(), found.num_empty, found.num_duplicates, found.num_cut), (2, 1, 1, 1));
+        let found = parse(&annotation(&[flat, hair, twice, cut].concat())).unwrap();
+        assert_eq!((found.objects.len(), found.num_empty, found.num_duplicates, found.num_cut), (2, 2, 1, 1));
         assert!(parse("<annotation/>").unwrap().objects.is_empty(), "a background");
     }
 
@@ -317,7 +307,10 @@ mod tests {
         assert_eq!(latin.problems[0].to_string(), "a.xml:2: not UTF-8 text");
         let wrong_size = parse(&annotation("<size><width>640</width><height>480</height></size>"));
         assert_eq!(wrong_size.unwrap_err(), "a.xml says 640x480 pixels, the image has 100x80");
-        assert!(parse(&annotation("<size><width>0</width><height>0</height></size>")).is_ok(), "tools write 0");
+        for (width, height) in [("0", "0"), ("0", "480"), ("640", "0"), ("640", "?"), ("100", "80")] {
+            let size = format!("<size><width>{width}</width><height>{height}</height></size>");
+            assert_eq!(parse(&annotation(&size)), Ok(LabelFile::default()), "tools write 0: {width}x{height}");
+        }
     }
 
     #[test]

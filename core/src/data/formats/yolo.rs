@@ -8,7 +8,7 @@ use trainer_image::{Bbox, Object, Size};
 
 use super::place::Placed;
 use super::text::{self, number, short};
-use super::{LabelFile, Labels};
+use super::{LabelFile, Labels, label_file};
 
 /// How far a coordinate may lie outside 0 to 1: rounding in labelling tools.
 const TOLERANCE: f32 = 0.01;
@@ -38,10 +38,7 @@ pub(super) struct Yolo {
 impl Labels for Yolo {
     fn of(&self, image: &Path, size: Size) -> Result<Option<LabelFile>, String> {
         let file = label_path(image);
-        Ok(match text::read(&file) {
-            Ok(bytes) => bytes.map(|bytes| parse(&file, &bytes, self.num_classes, size)),
-            Err(message) => Some(LabelFile::refused(&file, message)),
-        })
+        label_file(&file, |bytes| Ok(parse(&file, bytes, self.num_classes, size)))
     }
 }
 
@@ -86,8 +83,8 @@ fn parse_row(line: &str, num_classes: usize) -> Result<Row, String> {
 }
 
 fn parse_class(text: &str, num_classes: usize) -> Result<u32, String> {
-    let number: f64 = text.parse().unwrap_or(f64::NAN); // some tools write 3.0
-    if number < 0.0 || number.fract() != 0.0 || number.is_infinite() {
+    let number: f64 = text.parse().unwrap_or(f64::NAN); // some tools write 3.0; the fraction of NaN and of infinity is NaN
+    if number < 0.0 || number.fract() != 0.0 {
         return Err(format!("class `{}` is not a whole number from 0 on", short(text)));
     }
     if number >= num_classes as f64 {

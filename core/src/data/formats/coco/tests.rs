@@ -90,6 +90,7 @@ fn refused_annotations_say_where_they_are() {
         (json!({"image_id": 31}), "image_id 31 is not among the images".to_owned()),
         (json!({"category_id": 4}), "category_id 4 is not among the categories".to_owned()),
         (json!({"bbox": [1, 2, -3, 4]}), format!("the bbox is -3 wide and 4 high, {negative}")),
+        (json!({"bbox": [1, 2, 3, -4]}), format!("the bbox is 3 wide and -4 high, {negative}")),
         (
             json!({"bbox": [100, 2, 3, 4]}),
             "the box from (100, 2) to (103, 6) lies outside the image of 100x80 pixels".to_owned(),
@@ -98,18 +99,34 @@ fn refused_annotations_say_where_they_are() {
             json!({"segmentation": [[1, 2, 3, 4]]}),
             "segmentation[0] has 4 numbers, expected x y of 3 points or more".to_owned(),
         ),
+        (
+            json!({"segmentation": [[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6, 7]]}),
+            "segmentation[1] has 7 numbers, expected x y of 3 points or more".to_owned(),
+        ),
     ];
     for (more, expected) in cases {
         assert_eq!(problem(annotation(more)), format!("a.json: annotations[0]: {expected}"));
     }
-    let mut twice = document(json!([]));
-    let image = twice["images"][0].clone();
-    twice["images"].as_array_mut().unwrap().push(image);
-    assert_eq!(coco(&twice).problems[0].to_string(), "a.json: images[1]: image 30 (a.jpg) is listed twice");
     let mut renamed = document(json!([annotation(json!({}))]));
     renamed["categories"][0]["name"] = "dogs".into();
     let message = "a.json: annotations[0]: category `dogs` is not among the names; did you mean `dog`?";
     assert_eq!(coco(&renamed).problems[0].to_string(), message);
+}
+
+#[test]
+fn an_image_that_is_listed_twice_is_refused() {
+    let mut listed = document(json!([]));
+    listed["images"] = json!([
+        {"id": 30, "file_name": "b.jpg"},
+        {"id": "31", "file_name": "a.jpg"},
+        {"id": 30, "file_name": "c.jpg"},
+        {"id": 31, "file_name": "a.jpg"},
+    ]);
+    let coco = coco(&listed);
+    let problems: Vec<String> = coco.problems.iter().map(ToString::to_string).collect();
+    let expected = ["images[2]: image 30 (c.jpg) is listed twice", "images[3]: image 31 (a.jpg) is listed twice"];
+    assert_eq!(problems, expected.map(|problem| format!("a.json: {problem}")));
+    assert_eq!(coco.paths(), ["images/a.jpg", "images/b.jpg"].map(PathBuf::from), "sorted");
 }
 
 #[test]
@@ -151,6 +168,13 @@ fn names_go_by_id_and_stand_once() {
     let message = format!("{}: no categories: `categories` is empty", file.display());
     assert_eq!(category_names(&file).unwrap_err().to_string(), message);
     assert!(category_names(dir.path()).unwrap_err().to_string().ends_with("is a folder, expected a COCO json"));
+    let missing = format!("{:#}", category_names(Path::new("/nowhere/a.json")).unwrap_err());
+    assert!(missing.starts_with("cannot read /nowhere/a.json: No such file"), "{missing}");
+    std::fs::write(&file, "[]").unwrap();
+    let message = format!("{}: invalid length 0, expected struct Categories", file.display());
+    assert!(category_names(&file).unwrap_err().to_string().starts_with(&message));
+    let unreadable = parse::<Categories>(BufReader::new(File::open(dir.path()).unwrap())).err();
+    assert_eq!(unreadable.as_deref(), Some("Is a directory (os error 21)"), "without a place in the text");
 }
 
 #[test]
