@@ -160,6 +160,47 @@ mod tests {
     }
 
     #[test]
+    fn a_place_above_the_root_is_taken_where_it_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        for folder in ["both", "above", "root/both", "root/inside"] {
+            std::fs::create_dir_all(dir.path().join(folder)).unwrap();
+        }
+        for (place, expected) in [
+            ("../above", "../above"),
+            ("../both", "../both"),
+            ("../inside", "inside"),
+            ("../nowhere", "../nowhere"),
+            ("./inside", "inside"),
+            ("nowhere", "nowhere"),
+        ] {
+            assert_eq!(locate(&root, place), root.join(expected), "{place}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_searched_is_named() {
+        let (dir, yaml) = data(&["images/a.jpg", "list.txt"], "train: images\nval: list.txt");
+        let root = dir.path().display();
+        let message = |split| format!("{:#}", image_files(&yaml, split).unwrap_err());
+        std::os::unix::fs::symlink(dir.path().join("images"), dir.path().join("images/again")).unwrap();
+        let start = format!("{root}/data.yaml:1: train: cannot search for images: File system loop found");
+        assert!(message(Split::Train).starts_with(&start), "{}", message(Split::Train));
+        std::fs::write(dir.path().join("list.txt"), b"caf\xe9.jpg").unwrap();
+        let start = format!("{root}/data.yaml:2: val: cannot read {root}/list.txt: stream did not contain valid UTF-8");
+        assert_eq!(message(Split::Val), start);
+        let no_test = format!("{root}/data.yaml: no `test`: add it, or use another split");
+        assert_eq!(message(Split::Test), no_test);
+
+        let (dir, _) = data(&["V-train/annotations/a.txt", "V-val/annotations/a.txt"], "train: .\nval: .");
+        std::fs::remove_file(dir.path().join("data.yaml")).unwrap();
+        let yaml = DataYaml::read(dir.path()).unwrap();
+        let root = dir.path().display();
+        let missing = format!("{root}: train: {root}/V-train/images does not exist: correct it, or `path` ({root})");
+        assert_eq!(format!("{:#}", image_files(&yaml, Split::Train).unwrap_err()), missing, "no line in a folder");
+    }
+
+    #[test]
     fn what_is_not_there_is_named() {
         let (dir, yaml) = data(&["empty/notes.txt", "odd.zip"], "train: images/train\nval: empty\ntest: odd.zip");
         let root = dir.path().display();

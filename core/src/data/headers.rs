@@ -224,6 +224,18 @@ mod tests {
     }
 
     #[test]
+    fn sizes_that_are_kept_already_are_not_written_again() {
+        let folder = Folder::new();
+        folder.keep(SIZE);
+        let inode = || fs::metadata(folder.open().file.unwrap()).unwrap().ino();
+        let first = inode();
+        folder.keep(SIZE);
+        assert_eq!(inode(), first);
+        folder.keep(Size::new(1, 2));
+        assert_ne!(inode(), first, "another size takes the place of the file");
+    }
+
+    #[test]
     fn a_damaged_file_counts_as_none_and_is_replaced() {
         let folder = Folder::new();
         folder.keep(SIZE);

@@ -236,6 +236,23 @@ mod tests {
     }
 
     #[test]
+    fn names_that_cannot_be_read_are_told_with_the_key() {
+        let named = |yaml: &str| {
+            let dir = folder(&["images/a.jpg"]);
+            std::fs::write(dir.path().join("a.json"), "{}").unwrap();
+            std::fs::write(dir.path().join("data.yaml"), yaml).unwrap();
+            format!("{:#}", DataYaml::read(dir.path()).unwrap_err()).replace(dir.path().to_str().unwrap(), "~")
+        };
+        let no_xml = "~/data.yaml: names: no class in any XML file such as ~/Annotations/a.xml";
+        assert_eq!(named("format: voc\ntrain: images\nval: images"), no_xml);
+        let nowhere = "~/data.yaml:2: train: ~/photos does not exist: correct it, or `path` (~)";
+        assert_eq!(named("format: voc\ntrain: photos\nval: images"), nowhere);
+        let broken = "~/data.yaml:1: train: ~/a.json: missing field `categories` at line 1 column 2";
+        assert_eq!(named("train: a.json\nval: a.json"), broken);
+        assert_eq!(named("format: coco\ntrain: []\nval: a.json"), "~/data.yaml:2: train: no json");
+    }
+
+    #[test]
     fn a_data_yaml_need_not_name_the_format() {
         let format = |files: &[&str], yaml: &str| {
             let dir = folder(files);

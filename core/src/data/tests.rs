@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use trainer_image::Bbox;
+use trainer_image::{Bbox, Object};
 
 use super::*;
 
@@ -163,6 +163,43 @@ fn images_of_a_json_may_be_named() {
     assert!(folder.message(Split::Val).starts_with(start), "{}", folder.message(Split::Val));
     folder.write("data.yaml", b"train: lists/t.json\nval: lists/t.json\nimages: photos\n");
     assert_eq!(folder.open(Split::Val).unwrap().len(), 1);
+
+    let none = br#"{"images": [], "categories": [{"id": 4, "name": "cat"}], "annotations": []}"#;
+    folder.write("lists/none.json", none);
+    folder.write("data.yaml", b"train: lists/t.json\nval: lists/none.json\nimages: photos\n");
+    assert_eq!(folder.message(Split::Val), "~/data.yaml:2: val: no images in lists/none.json");
+    folder.write("data.yaml", b"train: lists/t.json\nval: lists/none.json\n");
+    assert_eq!(folder.message(Split::Val), "~/lists/none.json: no images: `images` is empty");
+    folder.write("lists/none.json", b"{");
+    let broken = "~/data.yaml:2: val: ~/lists/none.json: EOF while parsing an object at line 1 column 1";
+    assert_eq!(folder.message(Split::Val), broken);
+}
+
+#[test]
+fn labels_in_a_file_an_image_are_found_and_refused_alike() {
+    let xml = "<annotation><object><name>dog</name>\
+        <bndbox><xmin>10</xmin><ymin>9</ymin><xmax>30</xmax><ymax>21</ymax></bndbox></object></annotation>";
+    let cases = [
+        ("yolo", "labels/train/a.txt", "1 0.5 0.5 0.5 0.4", "names: [cat, dog]"),
+        ("voc", "Annotations/train/a.xml", xml, "names: [cat, dog]"),
+        ("visdrone", "annotations/train/a.txt", "10,9,20,12,1,2,0,0", ""),
+    ];
+    for (format, file, text, names) in cases {
+        let folder = Folder::new();
+        folder.image("images/train/a.png", 40, 30);
+        folder.write(file, text.as_bytes());
+        let yaml = format!("train: images/train\nval: images/train\nformat: {format}\n{names}\n");
+        folder.write("data.yaml", yaml.as_bytes());
+        let data = folder.open(Split::Train).unwrap();
+        let found = &data.records[0].objects[..];
+        assert_eq!(found, [Object::new(1, Bbox::new(10.0, 9.0, 30.0, 21.0))], "{format}");
+
+        fs::remove_file(folder.path(file)).unwrap();
+        let none = format!("~/data.yaml:1: train: none of the 1 images has a label file such as ~/{file}");
+        assert_eq!(folder.message(Split::Train), none);
+        fs::create_dir(folder.path(file)).unwrap();
+        assert_eq!(folder.message(Split::Train), format!("~/{file}: cannot be read: Is a directory (os error 21)"));
+    }
 }
 
 #[test]

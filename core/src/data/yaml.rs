@@ -352,6 +352,24 @@ mod tests {
     }
 
     #[test]
+    fn a_path_as_typed_is_taken_where_it_is_not_beside_the_file() {
+        let root = |path: &str| read(&format!("path: {path}\ntrain: a\nval: b\nnames: [x]")).unwrap().root;
+        assert!(Path::new("src").is_dir(), "tests run in the folder of the crate");
+        assert_eq!(root("src"), Path::new("src"));
+        assert!(root("nowhere").is_absolute(), "beside the file, where it will be missed");
+    }
+
+    #[test]
+    fn splits_and_names_of_a_run() {
+        let yaml = read("train: a\nval: b\nnames: [cat, dog]").unwrap();
+        assert_eq!(yaml.splits().collect::<Vec<_>>(), [Split::Train, Split::Val]);
+        assert_eq!((yaml.class_names(false), yaml.class_names(true)), (yaml.names.clone(), vec!["item".to_owned()]));
+        let yaml = read("train: a\nval: b\ntest: c\nnames: [cat]").unwrap();
+        assert_eq!(yaml.splits().collect::<Vec<_>>(), Split::ALL);
+        assert_eq!(yaml.class_names(true), ["cat"], "one class keeps its name");
+    }
+
+    #[test]
     fn missing_keys_are_named() {
         let hint = "add the folder (or .txt list) of its images, e.g.";
         assert_eq!(message("val: b\nnames: [x]"), format!("data.yaml: no `train`: {hint} `train: images/train`"));

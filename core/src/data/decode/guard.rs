@@ -43,7 +43,7 @@ mod tests {
         });
         assert_eq!(error.unwrap_err().to_string(), "its decoder panicked: at block 7");
         assert_eq!(guarded::<()>(|| panic!("lost")).unwrap_err().to_string(), "its decoder panicked: lost");
-        assert!(inside.get() && !is_decoding());
+        assert_eq!((inside.get(), is_decoding()), (true, false));
         assert_eq!(guarded(|| Ok(3)).unwrap(), 3);
     }
 }

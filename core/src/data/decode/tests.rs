@@ -67,6 +67,7 @@ fn every_pixel_type_becomes_rgb() {
     assert_eq!(pixel(&decode(&deep, 12).unwrap().0, 3, 3), [255, 128, 0]);
     let (_dir, clear) = saved(RgbaImage::from_pixel(12, 12, Rgba([10, 20, 30, 0])), "a.webp");
     assert_eq!(pixel(&decode(&clear, 12).unwrap().0, 3, 3), [10, 20, 30]);
+    assert_eq!((check(&deep).unwrap(), check(&clear).unwrap()), (Size::square(12), Size::square(12)));
     let (_dir, misnamed) = saved(two_halves(20, 20), "a.bmp");
     std::fs::rename(&misnamed, misnamed.with_extension("jpg")).unwrap();
     assert_eq!(decode(&misnamed.with_extension("jpg"), 20).unwrap().1, Size::square(20), "content decides");
@@ -88,7 +89,8 @@ fn orientation_is_honoured() {
     assert_eq!(check(&path).unwrap(), Size::new(20, 40));
     let (image, original) = decode(&path, 40).unwrap();
     assert_eq!((image.size(), original), (Size::new(20, 40), Size::new(20, 40)));
-    assert!(pixel(&image, 10, 2)[0] > 200 && pixel(&image, 10, 37)[2] > 200, "left has become top");
+    let (top, bottom) = (pixel(&image, 10, 2)[0], pixel(&image, 10, 37)[2]);
+    assert!(top.min(bottom) > 200, "left has become top: red {top}, blue {bottom}");
     let twice = [&plain[..2], &exif(6), &exif(3), &plain[2..]].concat();
     std::fs::write(&path, twice).unwrap();
     assert_eq!(check(&path).unwrap(), Size::new(20, 40), "the first one holds");
@@ -293,6 +295,14 @@ fn jpegs_that_are_not_read() {
     assert_eq!(check(&path).unwrap(), Size::square(64), "only a decoder sees it");
     let message = decode(&path, 64).unwrap_err().to_string();
     assert!(message.starts_with("the JPEG cannot be decoded: "), "{message}");
+
+    // a frame after a marker that stands alone, which the decoder takes for the start of a segment around that frame
+    let mut small = segment;
+    small[5..9].copy_from_slice(&[0, 16, 0, 16]);
+    let hidden = [&whole[..2], b"\xff\x01\x00\x15", &small, &whole[2..]].concat();
+    std::fs::write(&path, hidden).unwrap();
+    assert_eq!(check(&path).unwrap(), Size::square(16));
+    assert_eq!(decode(&path, 64).unwrap_err().to_string(), "damaged: two frames in one JPEG");
 }
 
 #[test]
