@@ -21,6 +21,7 @@ mod forward;
 mod golden;
 mod kinds;
 mod kit;
+mod lean;
 mod loader;
 mod loss;
 mod pictures;

@@ -1,5 +1,6 @@
 //! The command line: `trainer [verb] [key=value …] [--config run.toml] [--plugin FILE]…`. No verb means train.
 
+mod bench;
 mod commands;
 mod data;
 mod view;
@@ -58,6 +59,13 @@ enum Verb {
     Export(RunArgs),
     /// Show a model's size: parameters, operations, layers
     Info(RunArgs),
+    /// Time a training step on this machine: `trainer bench step model=yolo12n imgsz=640 batch=16 [data=data.yaml]`
+    Bench {
+        /// What is timed
+        what: bench::What,
+        #[command(flatten)]
+        args: RunArgs,
+    },
     /// Check a data set and describe it
     #[command(subcommand)]
     Data(data::Verb),
@@ -90,7 +98,7 @@ struct RunArgs {
 }
 
 /// Verbs, and the flags that are not keys, as clap knows them.
-const VERBS: [&str; 9] = ["train", "val", "export", "info", "data", "plugin", "demo", "completions", "help"];
+const VERBS: [&str; 10] = ["train", "val", "export", "info", "bench", "data", "plugin", "demo", "completions", "help"];
 const FLAGS: [&str; 7] = ["--config", "--plugin", "--json", "--help", "-h", "--version", "-V"];
 
 /// Whether any thread of the trainer (not of a plugin) has panicked.
@@ -149,6 +157,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Verb::Val(args) => commands::val(&request(&args)?, args.json),
         Verb::Export(args) => commands::export(&Request { join: Join::Exporters, ..request(&args)? }, args.json),
         Verb::Info(args) => commands::info(&request(&args)?, args.json),
+        Verb::Bench { what, args } => bench::run(what, &request(&args)?, args.json),
         Verb::Demo => commands::demo(),
     }
     .map(|()| ExitCode::SUCCESS)

@@ -9,6 +9,7 @@ use trainer_loader::Policy;
 use crate::{
     augment::{OnError, recipe},
     data::cache::CacheKind,
+    precision::Amp,
     registry::Options,
 };
 
@@ -127,6 +128,12 @@ pub struct TrainConfig {
     /// The input size of each batch is drawn within [1 - x, 1 + x] times `imgsz`, in steps of 32 pixels; `true` is 0.5.
     #[serde(deserialize_with = "share_or_switch")]
     pub multi_scale: f64,
+    /// What the network is computed in: `auto` (on where there is a GPU), `true` (bfloat16, or float16 on a GPU without it),
+    /// `false` (float32), `bf16` or `fp16`.
+    #[serde(deserialize_with = "amp_or_switch")]
+    pub amp: Amp,
+    /// Whether blocks of the network keep their input only and run once more in the backward pass: less memory, more time.
+    pub gradient_checkpointing: bool,
     /// `cpu`.
     pub device: String,
     /// Decides weights, order and augmentation.
@@ -210,6 +217,21 @@ fn kind_or_switch<'de, D: serde::Deserializer<'de>>(value: D) -> Result<CacheKin
         Given::Switch(true) => CacheKind::Ram,
         Given::Switch(false) => CacheKind::None,
         Given::Kind(kind) => kind,
+    })
+}
+
+/// What `amp` says, or true and false.
+fn amp_or_switch<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Amp, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected auto, true, false, bf16 or fp16")]
+    enum Given {
+        Switch(bool),
+        Amp(Amp),
+    }
+    Ok(match Given::deserialize(value)? {
+        Given::Switch(true) => Amp::On,
+        Given::Switch(false) => Amp::Off,
+        Given::Amp(amp) => amp,
     })
 }
 
@@ -311,6 +333,8 @@ impl Default for TrainConfig {
             epochs: 100,
             batch: 16,
             multi_scale: 0.0,
+            amp: Amp::default(),
+            gradient_checkpointing: false,
             device: "cpu".into(),
             seed: 0,
             patience: 100,

@@ -13,3 +13,10 @@ pub fn parse(name: &str) -> Result<Device> {
         _ => bail!("device={name} is not offered by this version of the trainer yet; use device=cpu"),
     }
 }
+
+/// Whether a GPU computes bfloat16 natively (compute capability 8.0 and above); `false` for the CPU.
+#[must_use]
+pub fn has_bf16(device: Device) -> bool {
+    let _ = device; // there is only the CPU yet
+    false
+}

@@ -29,9 +29,11 @@ pub mod data;
 pub mod augment;
 
 pub mod batch;
+pub mod bench;
 
 pub mod model;
 pub mod multi_scale;
+pub mod precision;
 
 pub mod loss;
 mod means;

@@ -18,7 +18,7 @@ use crate::{
     device,
     ema::Ema,
     loss::{LossChain, LossParameters},
-    model::{Network, Scale, Yolo12},
+    model::{Network, Scale, Training, Yolo12},
     multi_scale::MultiScale,
     optimizer::{Optimizer, Rule, RunSize},
     pictures::RunPictures,
@@ -86,21 +86,7 @@ impl Run {
 
         tell_of_recipe(config, &train_set);
         let ready = ready_context(config, &names, images);
-        let train = Loader::new(
-            train_set.clone(),
-            pipeline(config, registry, &ready)?,
-            LoaderOptions {
-                batch: config.train.batch,
-                imgsz: config.model.imgsz,
-                epochs: config.train.epochs,
-                seed: config.train.seed,
-                shuffle: true,
-                rect: config.data.rect.unwrap_or(false).then_some(0.0),
-                workers: config.data.workers,
-                prefetch: PREFETCH,
-            },
-        )
-        .with_buffers(Arc::clone(&buffers));
+        let train = train_loader(config, registry, &ready, train_set.clone())?.with_buffers(Arc::clone(&buffers));
         let (imgsz, workers, is_rect) = (config.model.imgsz, config.data.workers, config.data.rect.unwrap_or(true));
         let val = validate::loader(val_set, 2 * config.train.batch, imgsz, workers, is_rect).with_buffers(buffers);
 
@@ -109,6 +95,11 @@ impl Run {
         if let Some(path) = &config.model.weights {
             network.load(&checkpoint::read(path)?.0).with_context(|| format!("weights={}", path.display()))?;
         }
+        network.set_training(Training {
+            kind: config.train.amp.kind(device, device::has_bf16(device))?,
+            checkpointing: config.train.gradient_checkpointing,
+            ..network.training()
+        });
 
         let size = RunSize {
             images,
@@ -257,6 +248,26 @@ pub fn datasets(config: &RunConfig, splits: &[(Split, f64)]) -> Result<Vec<Arc<D
     Ok(sets.into_iter().map(Arc::new).collect())
 }
 
+/// Makes the augmented training batches.
+pub(crate) fn train_loader(
+    config: &RunConfig,
+    registry: &Registry,
+    ready: &ReadyContext,
+    set: Arc<Dataset>,
+) -> Result<Loader> {
+    let options = LoaderOptions {
+        batch: config.train.batch,
+        imgsz: config.model.imgsz,
+        epochs: config.train.epochs,
+        seed: config.train.seed,
+        shuffle: true,
+        rect: config.data.rect.unwrap_or(false).then_some(0.0),
+        workers: config.data.workers,
+        prefetch: PREFETCH,
+    };
+    Ok(Loader::new(set, pipeline(config, registry, ready)?, options))
+}
+
 /// Hints on the augmentations; a warning where one of them cannot act.
 pub(crate) fn tell_of_recipe(config: &RunConfig, train_set: &Dataset) {
     recipe::hints(&config.augment, &config.model.name).iter().for_each(|hint| tracing::info!("{hint}"));
@@ -296,7 +307,7 @@ pub(crate) fn pipeline(config: &RunConfig, registry: &Registry, ready: &ReadyCon
     Ok(Pipeline { stages: stages.iter().map(stage).collect::<Result<_>>()? })
 }
 
-fn loss_chain(
+pub(crate) fn loss_chain(
     config: &RunConfig,
     registry: &Registry,
     ready: &ReadyContext,

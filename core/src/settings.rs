@@ -46,7 +46,7 @@ pub enum Join {
 }
 
 /// Keys of the command line and the places in the configuration that they set.
-pub const KEYS: [(&str, &str); 37] = [
+pub const KEYS: [(&str, &str); 39] = [
     ("data", "data.path"),
     ("fraction", "data.fraction"),
     ("single_cls", "data.single_cls"),
@@ -66,6 +66,8 @@ pub const KEYS: [(&str, &str); 37] = [
     ("epochs", "train.epochs"),
     ("batch", "train.batch"),
     ("multi_scale", "train.multi_scale"),
+    ("amp", "train.amp"),
+    ("gradient_checkpointing", "train.gradient_checkpointing"),
     ("device", "train.device"),
     ("seed", "train.seed"),
     ("patience", "train.patience"),
@@ -90,13 +92,11 @@ pub const KEYS: [(&str, &str); 37] = [
 const LOADING: [&str; 2] = ["plugin_policy", "plugins_lock"];
 
 /// Keys that YOLO users know and that this version does not offer yet.
-const NOT_YET: [&str; 16] = [
-    "amp",
+const NOT_YET: [&str; 14] = [
     "ddp",
     "deterministic",
     "dynamic",
     "freeze",
-    "gradient_checkpointing",
     "half",
     "opset",
     "quantize",

@@ -169,7 +169,7 @@ pub(super) fn demo() -> Result<()> {
 }
 
 /// The resolved configuration and the components; a line for each plugin.
-fn resolve(request: &Request, defaults: impl FnOnce(bool) -> RunConfig) -> Result<(RunConfig, Registry)> {
+pub(super) fn resolve(request: &Request, defaults: impl FnOnce(bool) -> RunConfig) -> Result<(RunConfig, Registry)> {
     let mut registry = Registry::built_in();
     let config = settings::resolve(request, defaults, &mut registry)?;
     tell_plugins(&registry, &config);
@@ -225,7 +225,7 @@ fn tell_plugins(registry: &Registry, config: &RunConfig) {
 }
 
 /// Takes a key that belongs to one verb alone out of the request.
-fn take(request: &mut Request, key: &str) -> Option<String> {
+pub(super) fn take(request: &mut Request, key: &str) -> Option<String> {
     let at = request.keys.iter().position(|(known, _)| known == key)?;
     Some(request.keys.remove(at).1)
 }

@@ -120,7 +120,6 @@ impl C3k2 {
 /// Area attention and a two-layer perceptron, each with a residual; no normalisation besides the convolutions' own.
 #[derive(Clone, Debug)]
 pub struct AttentionBlock {
-    name: String,
     qkv: ConvBnAct,
     attention: Attention,
     position: ConvBnAct,
@@ -136,7 +135,6 @@ impl AttentionBlock {
         let hidden = (channels as f64 * mlp_ratio) as i64;
         let linear = |part: &str, c_in, c_out, kernel| ConvBnAct::new(part, c_in, c_out, kernel).linear().normal_init();
         Self {
-            name: name.to_owned(),
             qkv: linear(&format!("{attn}.qkv"), channels, 3 * channels, 1),
             attention: Attention { channels, heads: channels / 32, area },
             position: linear(&format!("{attn}.pe"), channels, channels, 7).groups(channels),
@@ -149,18 +147,15 @@ impl AttentionBlock {
     }
 
     fn forward<I: Interpreter>(&self, net: &mut I, x: &I::Value) -> Result<I::Value> {
-        net.region(&self.name, std::slice::from_ref(x), &|net, inputs| {
-            let x = &inputs[0];
-            let qkv = net.conv_bn_act(&self.qkv, x)?;
-            let (attended, values) = net.attention(&self.attention, &qkv)?;
-            let position = net.conv_bn_act(&self.position, &values)?;
-            let attended = net.add(&attended, &position)?;
-            let attended = net.conv_bn_act(&self.project, &attended)?;
-            let x = net.add(x, &attended)?;
-            let hidden = net.conv_bn_act(&self.mlp[0], &x)?;
-            let mixed = net.conv_bn_act(&self.mlp[1], &hidden)?;
-            net.add(&x, &mixed)
-        })
+        let qkv = net.conv_bn_act(&self.qkv, x)?;
+        let (attended, values) = net.attention(&self.attention, &qkv)?;
+        let position = net.conv_bn_act(&self.position, &values)?;
+        let attended = net.add(&attended, &position)?;
+        let attended = net.conv_bn_act(&self.project, &attended)?;
+        let x = net.add(x, &attended)?;
+        let hidden = net.conv_bn_act(&self.mlp[0], &x)?;
+        let mixed = net.conv_bn_act(&self.mlp[1], &hidden)?;
+        net.add(&x, &mixed)
     }
 }
 

@@ -102,21 +102,36 @@ pub struct ChannelScale {
     pub start: f64,
 }
 
+/// A part of a network with one input, that may be run at a later time.
+pub type Block<I> = Box<dyn Fn(&mut I, &<I as Interpreter>::Value) -> Result<<I as Interpreter>::Value>>;
+
 /// What the description of a network may ask for. Values are maps (B, C, H, W) unless said otherwise.
-pub trait Interpreter: Sized {
+pub trait Interpreter: Sized + 'static {
     /// A map while the network runs: a tensor, a shape, a node of a graph.
     type Value: Clone;
 
-    /// One stage of the network (`model.4`), or a block inside: a unit of recomputation, of reports, of names.
+    /// One stage of the network (`model.4`), for reports by name.
     ///
     /// # Errors
-    /// Those of `block`.
-    fn region(
+    /// Those of `stage`.
+    fn stage(
         &mut self,
         name: &str,
         inputs: &[Self::Value],
-        block: &dyn Fn(&mut Self, &[Self::Value]) -> Result<Self::Value>,
-    ) -> Result<Self::Value>;
+        stage: &dyn Fn(&mut Self, &[Self::Value]) -> Result<Self::Value>,
+    ) -> Result<Self::Value> {
+        let _ = name;
+        stage(self, inputs)
+    }
+
+    /// A unit of recomputation: its maps need not be kept, since the block can be run on its input again. Each parameter
+    /// is in one region at most.
+    ///
+    /// # Errors
+    /// Those of `block`.
+    fn region(&mut self, input: &Self::Value, block: Block<Self>) -> Result<Self::Value> {
+        block(self, input)
+    }
 
     /// Convolution, normalisation, activation.
     ///

@@ -1,6 +1,6 @@
 //! The interpreter that trains and predicts: the same description on libtorch tensors, channels innermost in memory.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, rc::Rc};
 
 use anyhow::{Context as _, Result, ensure};
 use tch::{Device, Kind, Tensor};
@@ -9,28 +9,58 @@ use trainer_sdk::Rng;
 use super::{
     Yolo12,
     head::RawPredictions,
-    interpreter::{Attention, ChannelScale, Conv1x1, ConvBnAct, Interpreter},
+    pass::{Map, Pass},
     survey::{Role, Start, Survey, TensorSpec},
 };
 use crate::torch::channels_last;
 
 /// Batch normalisation of the reference: added to the variance.
-const BN_EPS: f64 = 1e-3;
+pub(super) const BN_EPS: f64 = 1e-3;
 /// Share of the new batch in running statistics.
-const BN_MOMENTUM: f64 = 0.03;
+pub(super) const BN_MOMENTUM: f64 = 0.03;
 
 /// A network with its tensors.
 pub struct Network {
     description: Yolo12,
     specs: Vec<TensorSpec>,
-    tensors: BTreeMap<String, Tensor>,
+    tensors: Rc<BTreeMap<String, Tensor>>,
     folded: bool,
+    training: Training,
+}
+
+/// How the network is run when it is trained. The outputs are the same up to rounding, whatever is chosen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Training {
+    /// What is computed in; the parameters stay in their own type, and so do normalisations' statistics.
+    pub kind: Kind,
+    /// What is kept for the backward pass.
+    pub keep: Keep,
+    /// Whether blocks of the backbone and the neck keep their input only and run once more in the backward pass.
+    pub checkpointing: bool,
+}
+
+/// What a convolution with its normalisation and activation keeps for the backward pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// What autograd keeps by itself: the maps before and after each of the three steps.
+    Everything,
+    /// The convolution's output; the rest is computed once more by the same operators, with the same bits.
+    Outputs,
+    /// As `Outputs`, with normalisation and activation in one pass, forward and backward, where there is a kernel for it
+    /// (float and bfloat16 on the CPU).
+    OutputsFused,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self::OutputsFused
+    }
 }
 
 /// What normalises: batch statistics, running ones, or nothing because they were folded into the convolutions.
 #[derive(Clone, Copy, PartialEq)]
-enum Mode {
-    Train,
+pub(super) enum Mode {
+    Train { is_again: bool },
     Eval,
     Folded,
 }
@@ -43,8 +73,9 @@ impl Network {
     pub fn new(description: Yolo12, seed: u64, kind: Kind, device: Device) -> Result<Self> {
         let specs = Survey::of(&description, 64, 64)?.tensors;
         let fresh = |spec: &TensorSpec| Ok((spec.name.clone(), place(&start(spec, seed), spec, kind, device)?));
-        let tensors = specs.iter().map(fresh).collect::<Result<_>>()?;
-        Ok(Self { description, specs, tensors, folded: false })
+        let tensors = Rc::new(specs.iter().map(fresh).collect::<Result<_>>()?);
+        let training = Training { kind, keep: Keep::default(), checkpointing: false };
+        Ok(Self { description, specs, tensors, folded: false, training })
     }
 
     /// The description.
@@ -80,7 +111,8 @@ impl Network {
     /// The same description over other tensors (the EMA's), which are shared, not copied.
     #[must_use]
     pub fn with_tensors(&self, tensors: BTreeMap<String, Tensor>) -> Self {
-        Self { description: self.description.clone(), specs: self.specs.clone(), tensors, folded: false }
+        let (description, specs) = (self.description.clone(), self.specs.clone());
+        Self { description, specs, tensors: Rc::new(tensors), folded: false, training: self.training }
     }
 
     /// A copy for prediction only, with each normalisation folded into its convolution (in float64): the same outputs
@@ -101,15 +133,27 @@ impl Network {
             tensors.insert(spec.name.clone(), channels_last(&weight.f_to_kind(kind)?)?);
             tensors.insert(format!("{path}.conv.bias"), bias.f_to_kind(kind)?);
         }
-        Ok(Self { description: self.description.clone(), specs: self.specs.clone(), tensors, folded: true })
+        Ok(Self { folded: true, ..self.with_tensors(tensors) })
     }
 
-    /// Predicts in training mode: batch statistics normalise and move the running ones. Images (B, 3, H, W), 0..1.
+    /// Says how the network is run when it is trained.
+    pub fn set_training(&mut self, training: Training) {
+        self.training = training;
+    }
+
+    /// How the network is run when it is trained.
+    #[must_use]
+    pub fn training(&self) -> Training {
+        self.training
+    }
+
+    /// Predicts in training mode: batch statistics normalise and move the running ones. Images (B, 3, H, W), 0..1. The
+    /// predictions are of the parameters' type and can be differentiated once.
     ///
     /// # Errors
     /// If H or W is no multiple of 32.
     pub fn forward_train(&mut self, images: &Tensor) -> Result<RawPredictions<Tensor>> {
-        self.forward(images, Mode::Train)
+        self.forward(images, Mode::Train { is_again: false })
     }
 
     /// Predicts with running statistics. Images (B, 3, H, W), 0..1.
@@ -121,10 +165,11 @@ impl Network {
     }
 
     fn forward(&self, images: &Tensor, mode: Mode) -> Result<RawPredictions<Tensor>> {
-        let mut pass = Pass { tensors: &self.tensors, mode };
-        let RawPredictions { distribution, scores } =
-            self.description.forward(&mut pass, &Map(channels_last(images)?))?;
-        Ok(RawPredictions { distribution: distribution.0, scores: scores.0 })
+        let mut pass = Pass { tensors: Rc::clone(&self.tensors), mode, training: self.training };
+        let images = channels_last(images)?;
+        let RawPredictions { distribution, scores } = self.description.forward(&mut pass, &Map::from(images))?;
+        let of_parameters = |map: Map| map.tensor.f_to_kind(self.kind());
+        Ok(RawPredictions { distribution: of_parameters(distribution)?, scores: of_parameters(scores)? })
     }
 
     /// Element type of the weights.
@@ -168,122 +213,4 @@ fn place(value: &Tensor, spec: &TensorSpec, kind: Kind, device: Device) -> Resul
     }
     let trained = matches!(spec.role, Role::Weight | Role::Norm | Role::Bias);
     Ok(value.copy().set_requires_grad(trained))
-}
-
-/// A map on its way through the network; clones share the storage.
-#[derive(Debug)]
-pub struct Map(Tensor);
-
-impl Clone for Map {
-    fn clone(&self) -> Self {
-        Self(self.0.shallow_clone())
-    }
-}
-
-impl std::ops::Deref for Map {
-    type Target = Tensor;
-
-    fn deref(&self) -> &Tensor {
-        &self.0
-    }
-}
-
-impl std::borrow::Borrow<Tensor> for Map {
-    fn borrow(&self) -> &Tensor {
-        &self.0
-    }
-}
-
-/// One run through the network.
-struct Pass<'a> {
-    tensors: &'a BTreeMap<String, Tensor>,
-    mode: Mode,
-}
-
-impl Pass<'_> {
-    fn tensor(&self, path: &str, part: &str) -> &Tensor {
-        &self.tensors[&format!("{path}.{part}")]
-    }
-}
-
-impl Interpreter for Pass<'_> {
-    type Value = Map;
-
-    fn region(&mut self, _name: &str, inputs: &[Map], block: &dyn Fn(&mut Self, &[Map]) -> Result<Map>) -> Result<Map> {
-        block(self, inputs)
-    }
-
-    fn conv_bn_act(&mut self, conv: &ConvBnAct, x: &Map) -> Result<Map> {
-        let padding = conv.kernel / 2;
-        let tensor = |part: &str| self.tensor(&conv.name, part);
-        let bias = (self.mode == Mode::Folded).then(|| tensor("conv.bias"));
-        let mut y = x.f_conv2d(tensor("conv.weight"), bias, [conv.stride; 2], [padding; 2], [1, 1], conv.groups)?;
-        if self.mode != Mode::Folded {
-            let (weight, bias) = (Some(tensor("bn.weight")), Some(tensor("bn.bias")));
-            let (mean, var) = (Some(tensor("bn.running_mean")), Some(tensor("bn.running_var")));
-            y = y.f_batch_norm(weight, bias, mean, var, self.mode == Mode::Train, BN_MOMENTUM, BN_EPS, true)?;
-        }
-        if self.mode == Mode::Train {
-            let _ = tensor("bn.num_batches_tracked").shallow_clone().f_add_scalar_(1)?;
-        }
-        Ok(Map(match (conv.act, self.mode) {
-            (false, _) => y,
-            (true, Mode::Train) => y.f_silu()?,
-            (true, _) => y.f_silu_()?,
-        }))
-    }
-
-    fn conv1x1(&mut self, conv: &Conv1x1, x: &Map) -> Result<Map> {
-        let (weight, bias) = (self.tensor(&conv.name, "weight"), self.tensor(&conv.name, "bias"));
-        Ok(Map(x.f_conv2d(weight, Some(bias), [1, 1], [0, 0], [1, 1], 1)?))
-    }
-
-    fn attention(&mut self, attention: &Attention, qkv: &Map) -> Result<(Map, Map)> {
-        let (batch, _, height, width) = qkv.size4()?;
-        let &Attention { channels, heads, area } = attention;
-        let (tokens, dim) = (height * width, channels / heads);
-        ensure!(tokens % area == 0, "{tokens} tokens cannot be cut into {area} strips");
-        // Channels are innermost already, so tokens come without a copy.
-        let tokens_last = qkv.f_permute([0, 2, 3, 1])?.f_reshape([batch * area, tokens / area, heads, 3 * dim])?;
-        let qkv = tokens_last.f_transpose(1, 2)?;
-        let part = |i: i64| qkv.f_narrow(-1, i * dim, dim);
-        let (q, k, v) = (part(0)?, part(1)?, part(2)?);
-        let attended =
-            Tensor::f_scaled_dot_product_attention(&q, &k, &v, None::<Tensor>, 0.0, false, None::<f64>, false)?;
-        let as_map = |x: &Tensor| -> Result<Map> {
-            let tokens = x.f_transpose(1, 2)?.f_reshape([batch, height, width, channels])?;
-            Ok(Map(tokens.f_permute([0, 3, 1, 2])?))
-        };
-        Ok((as_map(&attended)?, as_map(&v)?))
-    }
-
-    fn add(&mut self, a: &Map, b: &Map) -> Result<Map> {
-        Ok(Map(a.f_add(&b.0)?))
-    }
-
-    fn scale(&mut self, scale: &ChannelScale, x: &Map) -> Result<Map> {
-        let factors = self.tensors[&scale.name].f_view([1, -1, 1, 1])?;
-        Ok(Map(x.f_mul(&factors)?))
-    }
-
-    fn concat(&mut self, maps: &[Map]) -> Result<Map> {
-        Ok(Map(Tensor::f_cat(maps, 1)?))
-    }
-
-    fn split(&mut self, x: &Map, parts: i64) -> Result<Vec<Map>> {
-        Ok(x.f_chunk(parts, 1)?.into_iter().map(Map).collect())
-    }
-
-    fn upsample(&mut self, x: &Map) -> Result<Map> {
-        let (_, _, height, width) = x.size4()?;
-        Ok(Map(x.f_upsample_nearest2d([2 * height, 2 * width], 2.0, 2.0)?))
-    }
-
-    fn flatten(&mut self, levels: &[Map]) -> Result<Map> {
-        let flat = |map: &Map| -> Result<Tensor> {
-            let (batch, channels, ..) = map.size4()?;
-            Ok(map.f_permute([0, 2, 3, 1])?.f_reshape([batch, -1, channels])?)
-        };
-        Ok(Map(Tensor::f_cat(&levels.iter().map(flat).collect::<Result<Vec<_>>>()?, 1)?))
-    }
 }

@@ -81,7 +81,6 @@ pub struct Survey {
     pub conv_macs: i64,
     /// Multiply-adds of attention (QK and AV products), which published figures leave out.
     pub attention_macs: i64,
-    depth: usize,
 }
 
 impl Survey {
@@ -127,21 +126,17 @@ impl Survey {
 impl Interpreter for Survey {
     type Value = Shape;
 
-    fn region(
+    fn stage(
         &mut self,
         name: &str,
         inputs: &[Shape],
-        block: &dyn Fn(&mut Self, &[Shape]) -> Result<Shape>,
+        stage: &dyn Fn(&mut Self, &[Shape]) -> Result<Shape>,
     ) -> Result<Shape> {
         let before = self.parameters();
-        self.depth += 1;
-        let output = block(self, inputs)?;
-        self.depth -= 1;
-        if self.depth == 0 {
-            let shape = (output.channels, output.height, output.width);
-            let parameters = self.parameters() - before;
-            self.stages.push(StageSummary { name: name.to_owned(), parameters, output: shape });
-        }
+        let output = stage(self, inputs)?;
+        let shape = (output.channels, output.height, output.width);
+        let parameters = self.parameters() - before;
+        self.stages.push(StageSummary { name: name.to_owned(), parameters, output: shape });
         Ok(output)
     }
 

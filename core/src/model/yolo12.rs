@@ -1,6 +1,6 @@
 //! YOLOv12 in five scales: 21 stages and the head, as a description (the layout that ultralytics calls `yolo12`).
 
-use std::str::FromStr;
+use std::{str::FromStr, sync::Arc};
 
 use anyhow::{Result, bail};
 
@@ -9,6 +9,9 @@ use super::{
     head::{Detect, RawPredictions},
     interpreter::{ConvBnAct, Interpreter},
 };
+
+/// The stages that the head reads: P3, P4, P5.
+const PYRAMID: [usize; 3] = [14, 17, 20];
 
 /// The names of the models that can be built.
 pub const MODELS: [&str; 5] = ["yolo12n", "yolo12s", "yolo12m", "yolo12l", "yolo12x"];
@@ -82,8 +85,8 @@ struct Stage {
 #[derive(Clone, Debug)]
 enum Layer {
     Conv(ConvBnAct),
-    C3k2(C3k2),
-    A2C2f(A2C2f),
+    C3k2(Arc<C3k2>),
+    A2C2f(Arc<A2C2f>),
     Upsample,
     Concat,
 }
@@ -92,8 +95,14 @@ impl Layer {
     fn forward<I: Interpreter>(&self, net: &mut I, inputs: &[I::Value]) -> Result<I::Value> {
         match self {
             Self::Conv(conv) => net.conv_bn_act(conv, &inputs[0]),
-            Self::C3k2(block) => block.forward(net, &inputs[0]),
-            Self::A2C2f(block) => block.forward(net, &inputs[0]),
+            Self::C3k2(block) => {
+                let block = Arc::clone(block);
+                net.region(&inputs[0], Box::new(move |net, x| block.forward(net, x)))
+            }
+            Self::A2C2f(block) => {
+                let block = Arc::clone(block);
+                net.region(&inputs[0], Box::new(move |net, x| block.forward(net, x)))
+            }
             Self::Upsample => net.upsample(&inputs[0]),
             Self::Concat => net.concat(inputs),
         }
@@ -128,10 +137,10 @@ impl Yolo12 {
 
         let down = |i: usize, c_in, c_out| Layer::Conv(ConvBnAct::new(format!("model.{i}"), c_in, c_out, 3).stride(2));
         let c3k2 = |i: usize, c_in, c_out, c3k, e| {
-            Layer::C3k2(C3k2::new(&format!("model.{i}"), c_in, c_out, repeats(2), c3k, e))
+            Layer::C3k2(C3k2::new(&format!("model.{i}"), c_in, c_out, repeats(2), c3k, e).into())
         };
         let a2c2f = |i: usize, c_in, c_out, n, attention| {
-            Layer::A2C2f(A2C2f::new(&format!("model.{i}"), c_in, c_out, repeats(n), attention))
+            Layer::A2C2f(A2C2f::new(&format!("model.{i}"), c_in, c_out, repeats(n), attention).into())
         };
         let layers: [(Layer, &[usize]); 21] = [
             (down(0, 3, c64), &[]),
@@ -174,16 +183,27 @@ impl Yolo12 {
     /// # Errors
     /// Those of the interpreter.
     pub fn forward<I: Interpreter>(&self, net: &mut I, images: &I::Value) -> Result<RawPredictions<I::Value>> {
-        let mut outputs: Vec<I::Value> = Vec::with_capacity(self.stages.len());
-        for stage in &self.stages {
+        let mut outputs: Vec<Option<I::Value>> = Vec::with_capacity(self.stages.len());
+        let needed = |outputs: &[Option<I::Value>], i: usize| outputs[i].clone().expect("kept up to its last use");
+        for (i, stage) in self.stages.iter().enumerate() {
             let inputs: Vec<I::Value> = match stage.from.as_slice() {
                 [] => vec![images.clone()],
-                from => from.iter().map(|&i| outputs[i].clone()).collect(),
+                from => from.iter().map(|&i| needed(&outputs, i)).collect(),
             };
-            outputs.push(net.region(&stage.name, &inputs, &|net, inputs| stage.layer.forward(net, inputs))?);
+            for &used in stage.from.iter().filter(|&&used| self.last_use(used) == i) {
+                outputs[used] = None;
+            }
+            outputs.push(Some(net.stage(&stage.name, &inputs, &|net, inputs| stage.layer.forward(net, inputs))?));
         }
-        let pyramid = [outputs[14].clone(), outputs[17].clone(), outputs[20].clone()];
+        let pyramid = PYRAMID.map(|i| needed(&outputs, i));
+        drop(outputs);
         self.head.forward(net, &pyramid)
+    }
+
+    /// The last stage that reads stage `i`; none of them where the head does.
+    fn last_use(&self, i: usize) -> usize {
+        let last = self.stages.iter().rposition(|stage| stage.from.contains(&i));
+        if PYRAMID.contains(&i) { self.stages.len() } else { last.unwrap_or(i) }
     }
 }
 

@@ -4,7 +4,11 @@ use anyhow::anyhow;
 use serde_json::Value;
 
 use super::{KEYS, run_file::RunFile};
-use crate::{config::RunConfig, device, model::Scale};
+use crate::{
+    config::{RunConfig, TrainConfig},
+    device,
+    model::Scale,
+};
 
 /// A value that cannot stand, and its place in the configuration.
 pub(super) struct Refused {
@@ -53,6 +57,7 @@ pub(super) fn check(config: &RunConfig) -> Result<(), Refused> {
     let faults = [
         ("model", model.name.parse::<Scale>().err().map(text)),
         ("device", device::parse(&train.device).err().map(text)),
+        ("amp", amp_fault(train)),
         ("imgsz", (!is_size).then(|| format!("imgsz={imgsz} is not a multiple of 32; take imgsz={near_size}"))),
         ("batch", at_least_1("batch", train.batch, "trains nothing")),
         ("epochs", at_least_1("epochs", train.epochs, "trains nothing")),
@@ -78,4 +83,9 @@ pub(super) fn check(config: &RunConfig) -> Result<(), Refused> {
         reason: format!("train.gains.{name}={gain} must be a finite number"),
     });
     faults.chain(gains).next().map_or(Ok(()), Err)
+}
+
+fn amp_fault(train: &TrainConfig) -> Option<String> {
+    let device = device::parse(&train.device).ok()?;
+    train.amp.kind(device, true).err().map(|reason| reason.to_string())
 }

@@ -1,11 +1,15 @@
 //! What tch lacks: any ATen operator by name, and tensors as plugins see them.
 
+mod conv;
 mod memory;
 mod operator;
+mod region;
 mod table;
 
+pub use conv::{Conv, Norm, Source};
 pub use memory::{buffers, images};
 pub use operator::{Arg, Operator};
+pub use region::region;
 pub use table::{from_sdk, install, install_in_front, to_sdk};
 
 use anyhow::Result;
