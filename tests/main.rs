@@ -31,3 +31,4 @@ mod project;
 mod run;
 mod schedule;
 mod tidy;
+mod trajectory;
