@@ -23,6 +23,7 @@ mod kinds;
 mod kit;
 mod loader;
 mod loss;
+mod optimizer;
 mod pictures;
 mod plugin_files;
 mod plugin_line;
