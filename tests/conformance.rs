@@ -76,7 +76,7 @@ fn built_in_components_pass() {
     let seen = checked.rows.iter().filter(|row| row["check"] == "options").count();
     assert_eq!(seen, component::all().len());
     for (check, count) in
-        [("failures", 15), ("determinism", 16), ("state", 4), ("loss", 1), ("values", 15), ("exporter", 1)]
+        [("failures", 15), ("determinism", 17), ("state", 5), ("loss", 1), ("values", 16), ("exporter", 1)]
     {
         assert_eq!(checked.rows.iter().filter(|row| row["check"] == check).count(), count, "{check}");
     }

@@ -54,7 +54,7 @@ const KEYS: &str = "data fraction single_cls workers cache cache_dir rect model 
 
 const BUILT_IN: &str = "augmentation bgr, augmentation blur, augmentation clahe, augmentation copy_paste, \
     augmentation cutmix, augmentation flip, augmentation gray, augmentation hsv, augmentation letterbox, \
-    augmentation median_blur, augmentation mixup, augmentation mosaic, augmentation perspective, exporter safetensors, loss detection, scheduler cosine, scheduler linear";
+    augmentation median_blur, augmentation mixup, augmentation mosaic, augmentation perspective, exporter safetensors, loss detection, scheduler cosine, scheduler linear, scheduler staged";
 
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(ROOT).join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))

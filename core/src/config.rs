@@ -103,7 +103,7 @@ pub struct ModelConfig {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptimizerConfig {
-    /// `auto`, `SGD` or `AdamW`.
+    /// `auto`, `SGD`, `AdamW` or `MuSGD`.
     pub name: String,
     /// Learning rate; without one, the optimizer's own rule.
     #[serde(skip_serializing_if = "Option::is_none")]

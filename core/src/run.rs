@@ -112,13 +112,7 @@ impl Run {
         let accumulation = Accumulation::new(size, warmup_epochs(&config.schedule), train.num_batches());
         let decay = config.optimizer.weight_decay * accumulation.decay_factor();
         let optimizer = Optimizer::new(&network, rule, decay)?;
-        tracing::info!(
-            "optimizer {:?}: lr {}, momentum {}, weight decay {decay}, {} images a step",
-            rule.algorithm,
-            rule.lr,
-            rule.momentum,
-            accumulation.nominal() * config.train.batch
-        );
+        tracing::info!("optimizer {optimizer}; {} images a step", accumulation.nominal() * config.train.batch);
         let progress =
             RunProgress { steps_per_epoch: train.num_batches(), epochs: config.train.epochs, ..RunProgress::default() };
         let card = Card {

@@ -1,9 +1,17 @@
-//! The built-in schedules: the rate falls from its start to `lrf` times it over the run, after a warm-up.
+//! The built-in schedules, each with a warm-up: `linear` and `cosine` fall from the first rate to `lrf` times it over the
+//! run, `staged` goes from breakpoint to breakpoint.
+
+mod staged;
 
 use anyhow::Result;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trainer_sdk::{Progress, Rates, Scheduler, schedule};
+use trainer_sdk::{
+    Progress, Rates, Scheduler,
+    schedule::{self, Warmup},
+};
+
+use staged::Staged;
 
 /// Falls in a straight line, once an epoch.
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -30,22 +38,25 @@ impl Default for Linear {
     }
 }
 
+/// Sets every group to `share` of the optimizer's rate, then warms up.
+fn set(share: f64, warmup: &Warmup, at: &Progress, groups: &mut [Rates]) {
+    for rates in groups.iter_mut() {
+        rates.lr = rates.initial_lr * share;
+        rates.momentum = rates.initial_momentum;
+    }
+    schedule::warmup(warmup, at, groups);
+}
+
 impl Linear {
-    /// Rates at a share of the first's, then warm-up.
-    fn apply(&self, share: f64, at: &Progress, groups: &mut [Rates]) {
-        for rates in groups.iter_mut() {
-            rates.lr = rates.initial_lr * share;
-            rates.momentum = rates.initial_momentum;
-        }
-        let Self { warmup_epochs: epochs, warmup_momentum: momentum, warmup_bias_lr: bias_lr, .. } = *self;
-        schedule::warmup(&schedule::Warmup { epochs, momentum, bias_lr }, at, groups);
+    fn warmup(&self) -> Warmup {
+        Warmup { epochs: self.warmup_epochs, momentum: self.warmup_momentum, bias_lr: self.warmup_bias_lr }
     }
 }
 
 impl Scheduler for Linear {
     fn rates(&mut self, at: &Progress, groups: &mut [Rates]) -> Result<()> {
         let done = at.epoch as f64 / at.epochs.max(1) as f64;
-        self.apply((1.0 - done).max(0.0) * (1.0 - self.lrf) + self.lrf, at, groups);
+        set((1.0 - done).max(0.0) * (1.0 - self.lrf) + self.lrf, &self.warmup(), at, groups);
         Ok(())
     }
 }
@@ -58,10 +69,14 @@ pub struct Cosine(Linear);
 impl Scheduler for Cosine {
     fn rates(&mut self, at: &Progress, groups: &mut [Rates]) -> Result<()> {
         let done = at.epoch as f64 / at.epochs.max(1) as f64;
-        let fallen = (1.0 - (std::f64::consts::PI * done).cos()) / 2.0;
-        self.0.apply(1.0 + fallen * (self.0.lrf - 1.0), at, groups);
+        set(1.0 + half_cosine(done) * (self.0.lrf - 1.0), &self.0.warmup(), at, groups);
         Ok(())
     }
+}
+
+/// From 0 to 1 while `done` does, slowly at both ends.
+fn half_cosine(done: f64) -> f64 {
+    (1.0 - (std::f64::consts::PI * done).cos()) / 2.0
 }
 
 trainer_sdk::component! {
@@ -70,5 +85,11 @@ trainer_sdk::component! {
         alias "warmup_momentum" = "warmup_momentum", alias "warmup_bias_lr" = "warmup_bias_lr";
     scheduler "cosine" "falls along half a cosine to lrf times the first rate": Cosine,
         alias "lrf" = "lrf", alias "warmup_epochs" = "warmup_epochs",
-        alias "warmup_momentum" = "warmup_momentum", alias "warmup_bias_lr" = "warmup_bias_lr"
+        alias "warmup_momentum" = "warmup_momentum", alias "warmup_bias_lr" = "warmup_bias_lr";
+    scheduler "staged" "goes from breakpoint to breakpoint, constant, in a straight line or along half a cosine": Staged,
+        alias "warmup_epochs" = "warmup_epochs", alias "warmup_momentum" = "warmup_momentum",
+        alias "warmup_bias_lr" = "warmup_bias_lr"
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,6 +56,8 @@ def main():
         folder = Path(temporary)
         new, old = interpreters(folder)
         run(folder, new, "forward.py", out)
+        run(folder, new, "trajectory.py", out)
+        run(folder, new, "optimizer.py", out)
         run(folder, new, "loss.py", folder / "new.json")
         run(folder, old, "loss.py", folder / "old.json")
         print(run(folder, old, "loss_check.py", folder / "old.json", folder / "new.json", out), end="")

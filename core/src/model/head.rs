@@ -13,6 +13,8 @@ pub const STRIDES: [i64; 3] = [8, 16, 32];
 /// The head as a description.
 #[derive(Clone, Debug)]
 pub struct Detect {
+    /// What the names of the class branch's tensors begin with.
+    class_branch: String,
     levels: Vec<Level>,
 }
 
@@ -61,7 +63,13 @@ impl Detect {
                 ),
             }
         };
-        Self { levels: channels.into_iter().enumerate().map(level).collect() }
+        Self { class_branch: format!("{name}.cv3."), levels: channels.into_iter().enumerate().map(level).collect() }
+    }
+
+    /// Whether the tensor of that name belongs to the class branch.
+    #[must_use]
+    pub fn is_class_branch(&self, tensor: &str) -> bool {
+        tensor.starts_with(&self.class_branch)
     }
 
     /// From the maps of P3, P4, P5.

@@ -178,6 +178,12 @@ impl Yolo12 {
         }
     }
 
+    /// Whether the tensor of that name belongs to the head's class branch.
+    #[must_use]
+    pub fn is_class_branch(&self, tensor: &str) -> bool {
+        self.head.is_class_branch(tensor)
+    }
+
     /// From images (B, 3, H, W) to raw predictions; H and W are multiples of 32.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ impl Example {
             Some((key.clone(), option.get("default").filter(|value| !value.is_null())?.clone()))
         });
         let options: Vec<_> = defaults.collect();
-        // Lists and objects cannot be typed on a command line.
+        // Lists and tables are better written in the run file.
         let typed = options.iter().find(|(_, value)| !value.is_array() && !value.is_object());
         Self { run_file: run_file(entry, &options, file), command: command(entry, typed, file) }
     }
