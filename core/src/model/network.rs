@@ -40,7 +40,7 @@ pub struct Training {
 }
 
 /// What a convolution with its normalisation and activation keeps for the backward pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Keep {
     /// What autograd keeps by itself: the maps before and after each of the three steps.
     Everything,
@@ -48,13 +48,8 @@ pub enum Keep {
     Outputs,
     /// As `Outputs`, with normalisation and activation in one pass, forward and backward, where there is a kernel for it
     /// (float and bfloat16 on the CPU).
+    #[default]
     OutputsFused,
-}
-
-impl Default for Keep {
-    fn default() -> Self {
-        Self::OutputsFused
-    }
 }
 
 /// What normalises: batch statistics, running ones, or nothing because they were folded into the convolutions.
