@@ -13,6 +13,7 @@ use crate::{
     device,
     ema::Ema,
     loss::{LossPoint, Objects},
+    memory::Checkpointing,
     model::{Anchors, Keep, Network, Scale, Training, Yolo12},
     optimizer::{Optimizer, Rule, RunSize},
     registry::Registry,
@@ -64,12 +65,14 @@ pub fn step(config: &RunConfig, registry: &Registry, options: &StepOptions) -> R
     let description = Yolo12::new(config.model.name.parse::<Scale>()?, classes);
     let mut network = Network::new(description, config.train.seed, Kind::Float, device)?;
     let kind = config.train.amp.kind(device, device::has_bf16(device))?;
-    network.set_training(Training { kind, keep: options.keep, checkpointing: config.train.gradient_checkpointing });
+    let checkpointing = config.train.gradient_checkpointing == Checkpointing::On;
+    let batch_size = config.train.batch.or(1);
+    network.set_training(Training { kind, keep: options.keep, checkpointing });
     let names = vec![String::new(); classes as usize];
-    let ready = run::ready_context(config, &names, batches.len() * config.train.batch);
+    let ready = run::ready_context(config, &names, batches.len() * batch_size);
     let mut chain = run::loss_chain(config, registry, &ready, &network, true)?;
     let size =
-        RunSize { images: 1, batch: config.train.batch, nbs: config.optimizer.nbs, epochs: 1, classes: names.len() };
+        RunSize { images: 1, batch: batch_size, nbs: config.optimizer.nbs, epochs: 1, classes: names.len() };
     let rule = Rule::named(&config.optimizer.name, config.optimizer.lr0, config.optimizer.momentum, size)?;
     let mut optimizer = Optimizer::new(&network, rule, config.optimizer.weight_decay)?;
     let rates = optimizer.rates();
@@ -104,22 +107,13 @@ pub fn step(config: &RunConfig, registry: &Registry, options: &StepOptions) -> R
     Ok(StepTimes { step, forward, loss, backward, update, range })
 }
 
-/// The most memory that this process has held so far, in bytes; 0 where the system does not say.
-#[must_use]
-pub fn peak_rss() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    1024 * kilobytes.unwrap_or(0)
-}
-
 /// Number of classes and batches of the training images.
 fn real(config: &RunConfig, registry: &Registry) -> Result<(i64, Vec<Batch>)> {
     let device = device::parse(&config.train.device)?;
     let set = run::datasets(config, &[(Split::Train, config.data.fraction)])?.remove(0);
     let names = set.names.clone();
     let ready = run::ready_context(config, &names, set.records.len());
-    let loader = run::train_loader(config, registry, &ready, set)?;
+    let loader = run::train_loader(config, registry, &ready, set, run::PREFETCH)?;
     let batches = loader.epoch(0).take(BATCHES).map(|raw| Batch::new(&raw?, Kind::Float, device));
     Ok((names.len() as i64, batches.collect::<Result<_>>()?))
 }
@@ -127,7 +121,7 @@ fn real(config: &RunConfig, registry: &Registry) -> Result<(i64, Vec<Batch>)> {
 fn synthetic(config: &RunConfig) -> Result<(i64, Vec<Batch>)> {
     const BOXES: i64 = 8;
     let device = device::parse(&config.train.device)?;
-    let (count, side) = (config.train.batch as i64, i64::from(config.model.imgsz));
+    let (count, side) = (config.train.batch.or(1) as i64, i64::from(config.model.imgsz));
     let mut rng = Rng::from_key(&[config.train.seed]);
     let batch = (|| {
         let bytes: Vec<u8> = (0..count * 3 * side * side).map(|_| rng.uniform(0.0, 256.0) as u8).collect();

@@ -9,6 +9,7 @@ use trainer_loader::Policy;
 use crate::{
     augment::{OnError, recipe},
     data::cache::CacheKind,
+    memory::{BatchSize, Bytes, Care, Checkpointing, Normaliser, Plan},
     precision::Amp,
     registry::Options,
 };
@@ -123,8 +124,8 @@ pub struct OptimizerConfig {
 pub struct TrainConfig {
     /// Times each image is seen.
     pub epochs: usize,
-    /// Images at once.
-    pub batch: usize,
+    /// Images in a batch; -1 (`auto`) for as many as fit into memory.
+    pub batch: BatchSize,
     /// The input size of each batch is drawn within [1 - x, 1 + x] times `imgsz`, in steps of 32 pixels; `true` is 0.5.
     #[serde(deserialize_with = "share_or_switch")]
     pub multi_scale: f64,
@@ -132,8 +133,9 @@ pub struct TrainConfig {
     /// `false` (float32), `bf16` or `fp16`.
     #[serde(deserialize_with = "amp_or_switch")]
     pub amp: Amp,
-    /// Whether blocks of the network keep their input only and run once more in the backward pass: less memory, more time.
-    pub gradient_checkpointing: bool,
+    /// Whether blocks of the network keep their input only and run once more in the backward pass, for less memory in more
+    /// time: `true`, `false`, or `auto` for where a memory budget asks for it.
+    pub gradient_checkpointing: Checkpointing,
     /// `cpu`.
     pub device: String,
     /// Decides weights, order and augmentation.
@@ -150,6 +152,17 @@ pub struct TrainConfig {
     pub exist_ok: bool,
     /// Draw labels and the first batches into the run's directory.
     pub plots: bool,
+    /// Whether the trainer cares for memory: `auto` runs batches in parts where a budget asks for it, and repeats a step
+    /// that ran out of memory in smaller parts; `off` does neither.
+    pub memory: Care,
+    /// Memory that training may use, such as `8GiB`; without one, what there is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_budget: Option<Bytes>,
+    /// Over what the loss of a batch in parts is normalised: each `micro` batch, or the whole `batch`.
+    pub normaliser: Normaliser,
+    /// How batches go through the network, as a former start has found out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Plan>,
 }
 
 /// Factors of the built-in loss terms.
@@ -268,7 +281,7 @@ impl RunConfig {
         let mut config = Self::default();
         config.model.imgsz = 160;
         config.train.epochs = 40;
-        config.train.batch = 16;
+        config.train.batch = BatchSize::Images(16);
         config.optimizer.nbs = 16;
         config
     }
@@ -331,10 +344,10 @@ impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             epochs: 100,
-            batch: 16,
+            batch: BatchSize::Images(16),
             multi_scale: 0.0,
             amp: Amp::default(),
-            gradient_checkpointing: false,
+            gradient_checkpointing: Checkpointing::Auto,
             device: "cpu".into(),
             seed: 0,
             patience: 100,
@@ -343,6 +356,10 @@ impl Default for TrainConfig {
             name: "train".into(),
             exist_ok: false,
             plots: true,
+            memory: Care::Auto,
+            memory_budget: None,
+            normaliser: Normaliser::Micro,
+            plan: None,
         }
     }
 }

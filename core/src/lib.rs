@@ -24,6 +24,9 @@ pub mod torch;
 pub mod run;
 pub mod train;
 
+pub mod memory;
+pub mod step;
+
 pub mod data;
 
 pub mod augment;

@@ -15,7 +15,7 @@ pub use rule::{Algorithm, Rule, RunSize};
 
 use crate::{
     model::{Network, Role},
-    torch::{Arg, Operator},
+    torch::{Arg, Operator, take_gradient},
 };
 use group::{Group, Kernels};
 
@@ -36,14 +36,13 @@ pub struct Optimizer {
     kernels: Kernels,
     norm: Operator,
     scale: Operator,
-    zero: Operator,
 }
 
 impl Optimizer {
     /// An optimizer over the trained tensors of `network`; only weights are decayed.
     ///
     /// # Errors
-    /// If libtorch lacks an operator.
+    /// If libtorch lacks an operator, or memory is out.
     pub fn new(network: &Network, rule: Rule, weight_decay: f64) -> Result<Self> {
         let is_split = rule.algorithm == Algorithm::MuSgd;
         let mut groups = Vec::new();
@@ -53,7 +52,7 @@ impl Optimizer {
             let mut classes = Group::new(name, CLASS_BRANCH_FACTOR, decay);
             for (spec, tensor) in network.tensors().filter(|(spec, _)| spec.role == role) {
                 let is_fast = is_split && network.description().is_class_branch(&spec.name);
-                if is_fast { &mut classes } else { &mut rest }.push(tensor, rule.algorithm);
+                if is_fast { &mut classes } else { &mut rest }.push(tensor, rule.algorithm)?;
             }
             groups.push(rest);
             groups.extend(is_split.then_some(classes));
@@ -67,7 +66,6 @@ impl Optimizer {
             kernels: Kernels::find()?,
             norm: Operator::find("aten::_foreach_norm", "Scalar")?,
             scale: Operator::find("aten::_foreach_mul_", "Tensor")?,
-            zero: Operator::find("aten::_foreach_zero_", "")?,
         })
     }
 
@@ -78,13 +76,15 @@ impl Optimizer {
     }
 
     /// Takes a trainable parameter of a loss into the group that is not decayed, `norm`.
-    pub fn adopt(&mut self, parameter: &Tensor) {
-        if let Some(norms) = self.groups.iter_mut().find(|group| group.name == "norm") {
-            norms.adopt(parameter, self.rule.algorithm);
-        }
+    ///
+    /// # Errors
+    /// If memory is out.
+    pub fn adopt(&mut self, parameter: &Tensor) -> Result<()> {
+        let norms = self.groups.iter_mut().find(|group| group.name == "norm");
+        norms.map_or(Ok(()), |norms| norms.adopt(parameter, self.rule.algorithm))
     }
 
-    /// Clips the gradients, moves the weights by `rates` (one a group of the scheduler's) and zeroes the gradients.
+    /// Clips the gradients, moves the weights by `rates` (one a group of the scheduler's) and drops the gradients.
     ///
     /// # Errors
     /// If a parameter has no gradient, or a group no rates.
@@ -98,7 +98,7 @@ impl Optimizer {
                 let rates = rates.with_context(|| format!("no rates for the group {}", group.name))?;
                 group.update(&self.kernels, self.rule, gradients, rates)?;
             }
-            self.zero.call(&[Arg::Tensors(&all)], 0)?;
+            self.groups.iter().flat_map(|group| &group.parameters).for_each(|parameter| drop(take_gradient(parameter)));
             Ok(())
         })
     }

@@ -18,6 +18,7 @@ use crate::{
     device,
     ema::Ema,
     loss::{LossChain, LossParameters},
+    memory::{self, BatchSize, Bytes, Decision, Limit, Peaks, Subject},
     model::{Network, Scale, Training, Yolo12},
     multi_scale::MultiScale,
     optimizer::{Optimizer, Rule, RunSize},
@@ -25,12 +26,17 @@ use crate::{
     progress::RunProgress,
     registry::Registry,
     report::Report,
-    run_dir, torch,
+    run_dir,
+    step::Step,
+    torch,
     validate::{self, nms::NmsOptions},
 };
 
 /// Finished batches that may wait for the training thread.
-const PREFETCH: usize = 4;
+pub(crate) const PREFETCH: usize = 4;
+
+/// Tensors of state for each parameter that an optimizer has at most.
+const MOST_MOMENTS: u64 = 2;
 
 /// Everything that the loop uses.
 pub struct Run {
@@ -46,6 +52,10 @@ pub struct Run {
     pub loss: LossChain,
     /// The same chain for validation, so that links with state see training batches only.
     pub val_loss: LossChain,
+    /// Computes the gradients of batches.
+    pub step: Step,
+    /// Bounds the memory of tensors while the run lasts, where it has a budget.
+    pub limit: Option<Limit>,
     /// Moves the weights.
     pub optimizer: Optimizer,
     /// Sets the rates.
@@ -78,41 +88,41 @@ impl Run {
     /// # Errors
     /// What the user must mend: data, weights, options.
     pub fn open(config: &RunConfig, registry: &Registry) -> Result<Self> {
+        let mut config = config.clone();
         let device = device::parse(&config.train.device)?;
-        let mut sets = datasets(config, &[(Split::Train, config.data.fraction), (Split::Val, 1.0)])?;
+        let mut sets = datasets(&config, &[(Split::Train, config.data.fraction), (Split::Val, 1.0)])?;
         let buffers = torch::buffers(device);
         let (val_set, train_set) = (sets.remove(1), sets.remove(0));
         let (names, images) = (train_set.names.clone(), train_set.records.len());
 
-        tell_of_recipe(config, &train_set);
-        let ready = ready_context(config, &names, images);
-        let train = train_loader(config, registry, &ready, train_set.clone())?.with_buffers(Arc::clone(&buffers));
-        let (imgsz, workers, is_rect) = (config.model.imgsz, config.data.workers, config.data.rect.unwrap_or(true));
-        let val = validate::loader(val_set, 2 * config.train.batch, imgsz, workers, is_rect).with_buffers(buffers);
-
+        tell_of_recipe(&config, &train_set);
         let description = Yolo12::new(config.model.name.parse::<Scale>()?, names.len() as i64);
         let mut network = Network::new(description, config.train.seed, Kind::Float, device)?;
         if let Some(path) = &config.model.weights {
             network.load(&checkpoint::read(path)?.0).with_context(|| format!("weights={}", path.display()))?;
         }
-        network.set_training(Training {
-            kind: config.train.amp.kind(device, device::has_bf16(device))?,
-            checkpointing: config.train.gradient_checkpointing,
-            ..network.training()
-        });
+        let kind = config.train.amp.kind(device, device::has_bf16(device))?;
+        network.set_training(Training { kind, ..network.training() });
+        let memory = plan(&config, registry, &network, &train_set, cache::bytes_in_memory(&[&train_set, &val_set]))?;
+        let batch = memory.batch;
+        config.train.batch = BatchSize::Images(batch);
+        (config.train.memory_budget, config.train.plan) = (memory.budget, memory.plan);
+        network.set_training(Training { checkpointing: memory.checkpointing, ..network.training() });
+        let config = &config;
 
-        let size = RunSize {
-            images,
-            batch: config.train.batch,
-            nbs: config.optimizer.nbs,
-            epochs: config.train.epochs,
-            classes: names.len(),
-        };
-        let rule = Rule::named(&config.optimizer.name, config.optimizer.lr0, config.optimizer.momentum, size)?;
+        let ready = ready_context(config, &names, images);
+        let train = train_loader(config, registry, &ready, train_set.clone(), memory.prefetch)?;
+        let train = train.with_buffers(Arc::clone(&buffers));
+        let (imgsz, workers, is_rect) = (config.model.imgsz, config.data.workers, config.data.rect.unwrap_or(true));
+        let val = validate::loader(val_set, 2 * memory.micro_batch, imgsz, workers, is_rect).with_buffers(buffers);
+        let step = Step::new(&network, memory.micro_batch, config.train.memory, config.train.normaliser)?;
+
+        let size = run_size(config, images, batch, names.len());
+        let rule = rule(config, size)?;
         let accumulation = Accumulation::new(size, warmup_epochs(&config.schedule), train.num_batches());
         let decay = config.optimizer.weight_decay * accumulation.decay_factor();
         let optimizer = Optimizer::new(&network, rule, decay)?;
-        tracing::info!("optimizer {optimizer}; {} images a step", accumulation.nominal() * config.train.batch);
+        tracing::info!("optimizer {optimizer}; {} images a step", accumulation.nominal() * batch);
         let progress =
             RunProgress { steps_per_epoch: train.num_batches(), epochs: config.train.epochs, ..RunProgress::default() };
         let card = Card {
@@ -150,6 +160,8 @@ impl Run {
             network,
             loss,
             val_loss,
+            step,
+            limit: memory.limit,
             optimizer,
             scheduler,
             scheduler_name: config.schedule.name.clone(),
@@ -182,8 +194,26 @@ impl Run {
         Ok(())
     }
 
-    /// What stopped the run, after the weights of the last whole step were saved as `last` and that was said.
+    /// Tells what memory was used at most, where that was bounded or has run out.
+    pub fn tell_memory(&self) {
+        let (Peaks { tensors, process }, shown) = (Peaks::now(self.network.device()), |bytes: Option<u64>| {
+            bytes.map_or("unknown".to_owned(), |bytes| Bytes(bytes).to_string())
+        });
+        let Step { micro_batch, halvings, .. } = self.step;
+        if self.limit.is_some() || halvings > 0 {
+            let allowed = self.limit.as_ref().map_or(String::new(), |limit| format!(" of {} allowed", limit.bytes));
+            let ran_out = if halvings > 0 { format!(", memory ran out {halvings} times") } else { String::new() };
+            self.report.say(&format!(
+                "memory at most: tensors {}{allowed}, process {}; {micro_batch} images at once{ran_out}",
+                shown(tensors),
+                shown(process)
+            ));
+        }
+    }
+
+    /// What stopped the run, with what may be changed where memory was out, after the weights of the last whole step were saved as `last` and that was said.
     pub fn rescue(&self, error: anyhow::Error) -> anyhow::Error {
+        let error = memory::advise(error);
         let (step, path) = (self.progress.step, self.dir.join("weights/last.safetensors"));
         if step == 0 {
             return error; // nothing was learnt yet
@@ -196,12 +226,16 @@ impl Run {
     }
 
     /// Hands parameters that a loss has just asked for the first time to the optimizer and to the average.
-    pub fn adopt_loss_parameters(&mut self) {
+    ///
+    /// # Errors
+    /// If memory is out.
+    pub fn adopt_loss_parameters(&mut self) -> Result<()> {
         let known = self.ema.adopted().len();
         for named in &self.loss.parameters().all()[known..] {
-            self.optimizer.adopt(&named.1);
+            self.optimizer.adopt(&named.1)?;
             self.ema.adopt(named);
         }
+        Ok(())
     }
 
     /// Tells of images that could not be read, once each; the run goes on without them.
@@ -242,24 +276,54 @@ pub fn datasets(config: &RunConfig, splits: &[(Split, f64)]) -> Result<Vec<Arc<D
     Ok(sets.into_iter().map(Arc::new).collect())
 }
 
-/// Makes the augmented training batches.
+/// Makes the augmented training batches; `prefetch` of them may wait.
 pub(crate) fn train_loader(
     config: &RunConfig,
     registry: &Registry,
     ready: &ReadyContext,
     set: Arc<Dataset>,
+    prefetch: usize,
 ) -> Result<Loader> {
     let options = LoaderOptions {
-        batch: config.train.batch,
+        batch: config.train.batch.or(1),
         imgsz: config.model.imgsz,
         epochs: config.train.epochs,
         seed: config.train.seed,
         shuffle: true,
         rect: config.data.rect.unwrap_or(false).then_some(0.0),
         workers: config.data.workers,
-        prefetch: PREFETCH,
+        prefetch,
     };
     Ok(Loader::new(set, pipeline(config, registry, ready)?, options))
+}
+
+/// How batches go through the network: all at once, or as the memory budget allows.
+fn plan(
+    config: &RunConfig,
+    registry: &Registry,
+    network: &Network,
+    train_set: &Dataset,
+    cache: u64,
+) -> Result<Decision> {
+    let (images, classes) = (train_set.records.len(), train_set.names.len());
+    let fullest = train_set.records.iter().map(|record| record.objects.len()).max().unwrap_or(0).max(1);
+    let joined = if config.augment.iter().any(|stage| stage.name == "mosaic") { 4 } else { 1 };
+    let moments = match config.train.batch.images() {
+        Some(batch) => rule(config, run_size(config, images, batch, classes))?.moments(),
+        None => MOST_MOMENTS,
+    };
+    let (objects, prefetch) = (joined * fullest, PREFETCH);
+    let subject = Subject { config, network, classes, images, objects, moments, cache, prefetch };
+    let ready = ready_context(config, &train_set.names, images);
+    memory::decide(&subject, || loss_chain(config, registry, &ready, network, true))
+}
+
+fn run_size(config: &RunConfig, images: usize, batch: usize, classes: usize) -> RunSize {
+    RunSize { images, batch, nbs: config.optimizer.nbs, epochs: config.train.epochs, classes }
+}
+
+fn rule(config: &RunConfig, size: RunSize) -> Result<Rule> {
+    Rule::named(&config.optimizer.name, config.optimizer.lr0, config.optimizer.momentum, size)
 }
 
 /// Hints on the augmentations; a warning where one of them cannot act.
@@ -278,7 +342,7 @@ pub(crate) fn ready_context(config: &RunConfig, names: &[String], num_images: us
     ready.model.clone_from(&config.model.name);
     ready.class_names = names.to_vec();
     ready.imgsz = config.model.imgsz;
-    (ready.batch, ready.epochs, ready.seed) = (config.train.batch, config.train.epochs, config.train.seed);
+    (ready.batch, ready.epochs, ready.seed) = (config.train.batch.or(1), config.train.epochs, config.train.seed);
     ready.num_images = num_images;
     ready
 }

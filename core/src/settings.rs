@@ -47,7 +47,7 @@ pub enum Join {
 }
 
 /// Keys of the command line and the places in the configuration that they set.
-pub const KEYS: [(&str, &str); 39] = [
+pub const KEYS: [(&str, &str); 41] = [
     ("data", "data.path"),
     ("fraction", "data.fraction"),
     ("single_cls", "data.single_cls"),
@@ -79,6 +79,9 @@ pub const KEYS: [(&str, &str); 39] = [
     ("name", "train.name"),
     ("exist_ok", "train.exist_ok"),
     ("plots", "train.plots"),
+    ("memory", "train.memory"),
+    ("memory_budget", "train.memory_budget"),
+    ("normaliser", "train.normaliser"),
     ("conf", "val.conf"),
     ("iou", "val.iou"),
     ("max_det", "val.max_det"),
@@ -88,6 +91,9 @@ pub const KEYS: [(&str, &str); 39] = [
     ("plugin_policy", "plugin_policy"),
     ("plugins_lock", "plugins_lock"),
 ];
+
+/// Places that take numbers, words and switches alike, and read them themselves.
+const FREE: [&str; 3] = ["train.batch", "train.memory_budget", "train.gradient_checkpointing"];
 
 /// The keys that plugins are loaded by, and that are therefore set before any is.
 const LOADING: [&str; 2] = ["plugin_policy", "plugins_lock"];
@@ -325,7 +331,7 @@ fn set_place(config: &RunConfig, place: &str, text: &str) -> Result<RunConfig> {
     let mut path = sections.split('.').filter(|section| !section.is_empty());
     let section = path.try_fold(&mut tree, |tree, section| tree.get_mut(section));
     let section = section.and_then(Value::as_object_mut).with_context(|| format!("no section {sections}"))?;
-    let value = parse(text, section.get(field))?;
+    let value = parse(text, section.get(field).filter(|_| !FREE.contains(&place)))?;
     section.insert(field.to_owned(), value);
     if place == "schedule.use" {
         section.retain(|key, _| key == "use"); // options of another schedule

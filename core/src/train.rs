@@ -8,8 +8,17 @@ use std::{path::PathBuf, time::Instant};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
-    batch::Batch, config::RunConfig, loss::LossPoint, means::Means, model::Anchors, progress::RunProgress,
-    registry::Registry, report::STEPS_PER_LINE, run::Run, validate::validate,
+    batch::Part,
+    config::RunConfig,
+    loss::{LossChain, LossPoint, LossValues},
+    means::Means,
+    memory::advise,
+    model::{Anchors, Network},
+    progress::RunProgress,
+    registry::Registry,
+    report::STEPS_PER_LINE,
+    run::Run,
+    validate::validate,
 };
 
 /// What a finished run leaves behind.
@@ -32,7 +41,7 @@ pub struct Summary {
 /// # Errors
 /// What stopped the run; weights and rows written before it stay.
 pub fn train(config: &RunConfig, registry: &Registry) -> Result<Summary> {
-    let mut run = Run::open(config, registry)?;
+    let mut run = Run::open(config, registry).map_err(advise)?;
     let mut best: Option<Summary> = None;
     let start = Instant::now();
 
@@ -64,6 +73,7 @@ pub fn train(config: &RunConfig, registry: &Registry) -> Result<Summary> {
         }
     }
     run.report.finish();
+    run.tell_memory();
     let best = best.context("epochs=0 trains nothing")?;
     Ok(Summary { seconds: start.elapsed().as_secs_f64(), ..best })
 }
@@ -71,6 +81,21 @@ pub fn train(config: &RunConfig, registry: &Registry) -> Result<Summary> {
 /// Where the run stands, for the losses.
 fn point(progress: &RunProgress) -> LossPoint<'static> {
     LossPoint { epoch: progress.epoch, epochs: progress.epochs, step: progress.step, ..LossPoint::default() }
+}
+
+/// batch → model → loss → backward for some images: adds their gradients to those that the parameters have.
+///
+/// # Errors
+/// Those of the stages, and if the device runs out of memory.
+pub fn learn(part: &Part, network: &mut Network, chain: &mut LossChain, at: LossPoint) -> Result<LossValues> {
+    let batch = part.load(network.kind(), network.device())?;
+    let (_, _, height, width) = batch.images.size4()?;
+    let anchors = Anchors::new(height, width, network.kind(), network.device());
+    let predictions = network.forward_train(&batch.images)?;
+    let at = LossPoint { size: (height, width), image_ids: &batch.image_ids, is_training: true, ..at };
+    let loss = chain.evaluate(&predictions, &anchors, &batch.objects, at)?;
+    loss.total.f_backward()?;
+    Ok(loss)
 }
 
 /// One pass over the training images; returns the mean loss terms.
@@ -86,18 +111,11 @@ fn train_epoch(run: &mut Run) -> Result<Vec<(String, f64)>> {
             continue;
         }
         run.pictures.batch(run.progress.step, &raw);
-        let side = run.multi_scale.side(run.progress.epoch, run.progress.step);
-        let batch = Batch::new(&raw, run.network.kind(), run.network.device())?.resized(side)?;
-        let (_, _, height, width) = batch.images.size4()?;
-        let anchors = Anchors::new(height, width, run.network.kind(), run.network.device());
-
-        let predictions = run.network.forward_train(&batch.images)?;
-        let (size, image_ids) = ((height, width), batch.image_ids.as_slice());
-        let at = LossPoint { size, image_ids, is_training: true, ..point(&run.progress) };
-        let loss = run.loss.evaluate(&predictions, &anchors, &batch.objects, at)?;
+        let batch = Part::whole(&raw, run.multi_scale.side(run.progress.epoch, run.progress.step));
+        // learn from all of it: at once, or in parts where memory is short
+        let loss = run.step.gradients(&batch, &mut run.network, &mut run.loss, point(&run.progress), learn)?;
         let losses = loss.values()?;
-        run.adopt_loss_parameters();
-        loss.total.f_backward()?;
+        run.adopt_loss_parameters()?;
 
         let scheduled = run.progress.rates(run.scheduler.as_mut(), &mut run.rates);
         scheduled.with_context(|| format!("scheduler {}", run.scheduler_name))?;

@@ -6,6 +6,8 @@ use serde_json::json;
 use crate::{
     bench::{self, StepOptions},
     config::RunConfig,
+    device,
+    memory::Peaks,
     model::Keep,
     report::print_result,
     settings::Request,
@@ -40,13 +42,15 @@ fn step(request: &Request, json: bool) -> Result<()> {
     };
     let (config, registry) = super::commands::resolve(&request, |_| RunConfig::default())?;
     let times = bench::step(&config, &registry, &StepOptions { steps, warm_up, keep })?;
-    let images = config.train.batch as f64 / times.step;
+    let Some(batch) = config.train.batch.images() else { bail!("batch=auto is for training; give the images of a step") };
+    let peak_rss = Peaks::now(device::parse(&config.train.device)?).process.unwrap_or(0);
+    let images = batch as f64 / times.step;
     if json {
         let document = json!({
-            "model": config.model.name, "imgsz": config.model.imgsz, "batch": config.train.batch, "steps": steps,
+            "model": config.model.name, "imgsz": config.model.imgsz, "batch": batch, "steps": steps,
             "seconds": times.step, "fastest": times.range[0], "slowest": times.range[1], "forward": times.forward,
             "loss": times.loss, "backward": times.backward, "update": times.update, "images_per_second": images,
-            "peak_rss": bench::peak_rss(),
+            "peak_rss": peak_rss,
         });
         print_result(&document.to_string());
         return Ok(());
@@ -55,11 +59,11 @@ fn step(request: &Request, json: bool) -> Result<()> {
         "{} at {} px, {} images: {:.1} ms a step ({:.1} to {:.1}, {steps} steps), {images:.1} images/s, peak {} MiB",
         config.model.name,
         config.model.imgsz,
-        config.train.batch,
+        batch,
         1e3 * times.step,
         1e3 * times.range[0],
         1e3 * times.range[1],
-        bench::peak_rss() >> 20
+        peak_rss >> 20
     ));
     let parts = [
         ("forward", times.forward),

@@ -11,6 +11,7 @@ use crate::{
     data::{DataYaml, Split, demo},
     device,
     export::Calibration,
+    memory::BatchSize,
     model::{Network, Scale, Survey, Yolo12},
     registry::Registry,
     report::{print_line, print_result},
@@ -18,6 +19,9 @@ use crate::{
     settings::{self, Request},
     validate::{self, nms::NmsOptions},
 };
+
+/// Images at once where `batch=auto` is asked for and nothing is trained.
+const DEFAULT_BATCH: usize = 16;
 
 /// Trains, and says where the results are.
 pub(super) fn train(request: &Request, json: bool) -> Result<()> {
@@ -56,7 +60,7 @@ pub(super) fn val(request: &Request, json: bool) -> Result<()> {
     let RunConfig { val, train, model, data, .. } = &config;
     let names = dataset.names.clone();
     let is_rect = data.rect.unwrap_or(true);
-    let loader = validate::loader(dataset, train.batch, model.imgsz, data.workers, is_rect);
+    let loader = validate::loader(dataset, train.batch.or(DEFAULT_BATCH), model.imgsz, data.workers, is_rect);
     let options = NmsOptions { conf: val.conf, iou: val.iou, max_det: val.max_det, ..NmsOptions::val() };
     let outcome = validate::validate(&network, &loader, &options, None)?;
     for (path, reason) in &outcome.skipped {
@@ -140,7 +144,7 @@ pub(super) fn info(request: &Request, json: bool) -> Result<()> {
 /// Writes weights in another format; with `data=`, its validation images are there for calibration.
 pub(super) fn export(request: &Request, json: bool) -> Result<()> {
     let mut defaults = RunConfig::default();
-    defaults.train.batch = 1;
+    defaults.train.batch = BatchSize::Images(1);
     let missing = "give the weights to export: weights=FILE.safetensors";
     let (config, registry, network, card) = resolve_with_weights(request, defaults, missing)?;
     let calibration = match &config.data.path {
@@ -148,7 +152,7 @@ pub(super) fn export(request: &Request, json: bool) -> Result<()> {
         Some(_) => {
             let dataset = run::datasets(&config, &[(Split::Val, 1.0)])?.remove(0);
             let RunConfig { train, model, data, .. } = &config;
-            Some(Calibration::new(&validate::loader(dataset, train.batch, model.imgsz, data.workers, false)))
+            Some(Calibration::new(&validate::loader(dataset, train.batch.or(DEFAULT_BATCH), model.imgsz, data.workers, false)))
         }
     };
     let artifacts = crate::export::export(&config, &registry, &network, &card, calibration)?;

@@ -109,6 +109,18 @@ pub fn attach(
     Ok(())
 }
 
+/// The bytes that caches in memory take once they are full.
+#[must_use]
+pub fn bytes_in_memory(sets: &[&Dataset]) -> u64 {
+    sets.iter().filter(|set| matches!(set.cache, Cache::Ram(_))).map(|set| need(set)).sum()
+}
+
+/// The bytes of memory that this process may still take, as far as the system tells.
+#[must_use]
+pub fn free_memory() -> Option<u64> {
+    free::memory()
+}
+
 /// The sizes of a set's images as they are kept.
 fn sizes(set: &Dataset) -> impl Iterator<Item = Size> {
     set.records.iter().map(|record| decode::reduced(record.size, set.imgsz))

@@ -37,7 +37,7 @@ pub fn export(
     ready.class_names.clone_from(&card.names);
     ready.imgsz = card.imgsz;
     exporter.ready(&ready)?;
-    let cx = ExportContext { format: format.name, imgsz: config.model.imgsz, batch: config.train.batch };
+    let cx = ExportContext { format: format.name, imgsz: config.model.imgsz, batch: config.train.batch.or(1) };
     let mut model = ExportModel::new(network, card, calibration)?;
     let artifacts = exporter.export(&model_store::view(&mut model), &out, &cx)?;
     ensure!(!artifacts.is_empty(), "the exporter of {} says that it has written nothing", cx.format);

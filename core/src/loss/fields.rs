@@ -5,10 +5,27 @@ use tch::Tensor;
 use trainer_loader::Visit;
 use trainer_sdk::store::{Computation, FieldStore};
 
-use crate::torch::{from_sdk, to_sdk};
+use super::Objects;
+use crate::{
+    model::{Anchors, RawPredictions},
+    torch::{from_sdk, to_sdk},
+};
 
 /// Tensors that are only read.
-pub(super) struct PredictionFields(pub Vec<(&'static str, Tensor)>);
+pub(super) struct PredictionFields(Vec<(&'static str, Tensor)>);
+
+impl PredictionFields {
+    /// What the network gave, and its boxes in grid units.
+    pub(super) fn new(raw: &RawPredictions<Tensor>, anchors: &Anchors) -> Result<Self> {
+        Ok(Self(vec![
+            ("scores", raw.scores.shallow_clone()),
+            ("distribution", raw.distribution.shallow_clone()),
+            ("boxes", anchors.decode(&raw.distribution)?),
+            ("anchors", anchors.centres.shallow_clone()),
+            ("strides", anchors.strides.shallow_clone()),
+        ]))
+    }
+}
 
 impl FieldStore for PredictionFields {
     fn names(&self) -> Vec<String> {
@@ -33,8 +50,31 @@ impl FieldStore for PredictionFields {
 }
 
 /// The assigning link sets each field once; later links may only replace `scores`, by a tensor of the same shape.
-#[derive(Default)]
-pub(super) struct TargetFields(pub Vec<(String, Tensor)>);
+pub(super) struct TargetFields(Vec<(String, Tensor)>);
+
+impl TargetFields {
+    /// The objects; the assignment is yet to come.
+    pub(super) fn new(objects: &Objects) -> Self {
+        Self(vec![
+            ("object_classes".into(), objects.classes.shallow_clone()),
+            ("object_boxes".into(), objects.boxes.shallow_clone()),
+            ("object_valid".into(), objects.valid.shallow_clone()),
+        ])
+    }
+
+    /// A field, once it is set.
+    pub(super) fn find(&self, name: &str) -> Option<&Tensor> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, tensor)| tensor)
+    }
+
+    /// Puts a given normaliser in the place of the assignment's own.
+    pub(super) fn normalise(&mut self, given: Option<&Tensor>) {
+        let own = self.0.iter_mut().find(|(name, _)| name == "normaliser");
+        if let (Some((_, own)), Some(given)) = (own, given) {
+            *own = given.shallow_clone();
+        }
+    }
+}
 
 impl FieldStore for TargetFields {
     fn names(&self) -> Vec<String> {

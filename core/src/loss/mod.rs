@@ -48,6 +48,8 @@ pub struct LossPoint<'a> {
     pub image_ids: &'a [u64],
     /// Whether the network learns from the batch.
     pub is_training: bool,
+    /// What terms are divided by, in the place of the sum of these images' class targets: their share of a whole batch's.
+    pub normaliser: Option<&'a Tensor>,
 }
 
 impl<'a> LossPoint<'a> {
@@ -80,6 +82,41 @@ pub struct LossValues {
 }
 
 impl LossValues {
+    /// The terms of a batch from those of its parts, each with its share of the images.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub fn of_parts(parts: Vec<(f64, Self)>) -> Result<Self> {
+        let mut parts = parts.into_iter();
+        let (share, mut whole) = parts.next().context("a batch without images has no loss")?;
+        if parts.len() == 0 {
+            return Ok(whole);
+        }
+        for (_, term) in &mut whole.terms {
+            *term = term.f_mul_scalar(share)?;
+        }
+        for (share, part) in parts {
+            whole.total = whole.total.f_add(&part.total)?;
+            for ((name, term), link) in part.terms.into_iter().zip(part.links) {
+                let term = term.f_mul_scalar(share)?;
+                match whole.terms.iter_mut().find(|(known, _)| *known == name) {
+                    Some((_, sum)) => *sum = sum.f_add(&term)?,
+                    None => {
+                        whole.terms.push((name, term));
+                        whole.links.push(link);
+                    }
+                }
+            }
+        }
+        Ok(whole)
+    }
+
+    /// The same figures without what the gradients were computed from.
+    #[must_use]
+    pub fn detached(self) -> Self {
+        Self { total: self.total.detach(), ..self }
+    }
+
     /// The terms as numbers; waits for the device.
     ///
     /// # Errors
@@ -127,6 +164,51 @@ impl LossChain {
         Ok(())
     }
 
+    /// What every link would save now, to be taken back by [`restore`](Self::restore).
+    ///
+    /// # Errors
+    /// A link's own error, with its name.
+    pub fn state(&self) -> Result<Vec<Vec<u8>>> {
+        self.links.iter().map(|(name, link)| link.save().with_context(|| format!("loss {name}"))).collect()
+    }
+
+    /// Takes the state of every link back.
+    ///
+    /// # Errors
+    /// A link's own error, with its name.
+    pub fn restore(&mut self, state: &[Vec<u8>]) -> Result<()> {
+        let mut links = self.links.iter_mut().zip(state);
+        links.try_for_each(|((name, link), state)| link.load(state).with_context(|| format!("loss {name}")))
+    }
+
+    /// The sum of the class targets (a scalar): what the terms of these images would be divided by if it is above 1. Runs
+    /// only the links up to the one that assigns.
+    ///
+    /// # Errors
+    /// A link's own error, with its name; if no link assigns.
+    pub fn target_sum(
+        &mut self,
+        raw: &RawPredictions<Tensor>,
+        anchors: &Anchors,
+        objects: &Objects,
+        at: LossPoint,
+    ) -> Result<Tensor> {
+        let num_classes = raw.scores.size3()?.2;
+        let (mut predictions, mut targets) = (PredictionFields::new(raw, anchors)?, TargetFields::new(objects));
+        let predictions = Predictions(store::view(&mut predictions));
+        let Self { links, parameters, .. } = self;
+        for (name, link) in links.iter_mut() {
+            let mut own = parameters.of(name);
+            let cx = at.context(num_classes, predictions, parameter_store::view(&mut own));
+            let mut seen = Targets(store::view(&mut targets));
+            tch::no_grad(|| link.targets(&mut seen, &cx)).with_context(|| format!("loss {name}"))?;
+            if let Some(weights) = targets.find("weights") {
+                return Ok(weights.f_sum(None::<Kind>)?);
+            }
+        }
+        bail!("train.normaliser=batch needs a loss that assigns objects to anchors, and this chain has none")
+    }
+
     /// Both passes over all links.
     ///
     /// # Errors
@@ -139,28 +221,19 @@ impl LossChain {
         at: LossPoint,
     ) -> Result<LossValues> {
         let (batch, _, num_classes) = raw.scores.size3()?;
-        let mut predictions = PredictionFields(vec![
-            ("scores", raw.scores.shallow_clone()),
-            ("distribution", raw.distribution.shallow_clone()),
-            ("boxes", anchors.decode(&raw.distribution)?),
-            ("anchors", anchors.centres.shallow_clone()),
-            ("strides", anchors.strides.shallow_clone()),
-        ]);
-        let mut targets = TargetFields(vec![
-            ("object_classes".into(), objects.classes.shallow_clone()),
-            ("object_boxes".into(), objects.boxes.shallow_clone()),
-            ("object_valid".into(), objects.valid.shallow_clone()),
-        ]);
+        let (mut predictions, mut targets) = (PredictionFields::new(raw, anchors)?, TargetFields::new(objects));
         let mut terms = TermFields::default();
         let Self { links, parameters, .. } = self;
         {
             let predictions = Predictions(store::view(&mut predictions));
-            let mut targets = Targets(store::view(&mut targets));
             for (name, link) in links.iter_mut() {
                 let mut own = parameters.of(name);
                 let cx = at.context(num_classes, predictions, parameter_store::view(&mut own));
-                tch::no_grad(|| link.targets(&mut targets, &cx)).with_context(|| format!("loss {name}"))?;
+                let mut seen = Targets(store::view(&mut targets));
+                tch::no_grad(|| link.targets(&mut seen, &cx)).with_context(|| format!("loss {name}"))?;
+                targets.normalise(at.normaliser);
             }
+            let targets = Targets(store::view(&mut targets));
             for (name, link) in links.iter_mut() {
                 let mut own = parameters.of(name);
                 let cx = at.context(num_classes, predictions, parameter_store::view(&mut own));

@@ -69,20 +69,28 @@ impl Group {
     }
 
     /// Takes a parameter in, with fresh state.
-    pub fn push(&mut self, parameter: &Tensor, algorithm: Algorithm) {
-        let zeros = || parameter.zeros_like().detach();
-        self.first.push(zeros());
+    ///
+    /// # Errors
+    /// If memory is out.
+    pub fn push(&mut self, parameter: &Tensor, algorithm: Algorithm) -> Result<()> {
+        let zeros = || parameter.detach().f_zeros_like();
+        self.first.push(zeros()?);
         if algorithm == Algorithm::AdamW {
-            self.second.push(zeros());
-            self.steps.push(Tensor::zeros([0i64; 0], (Kind::Float, parameter.device())));
+            self.second.push(zeros()?);
+            self.steps.push(Tensor::f_zeros([0i64; 0], (Kind::Float, parameter.device()))?);
         }
         self.parameters.push(parameter.shallow_clone());
+        Ok(())
     }
 
     /// Takes a parameter of a loss in.
-    pub fn adopt(&mut self, parameter: &Tensor, algorithm: Algorithm) {
-        self.push(parameter, algorithm);
+    ///
+    /// # Errors
+    /// If memory is out.
+    pub fn adopt(&mut self, parameter: &Tensor, algorithm: Algorithm) -> Result<()> {
+        self.push(parameter, algorithm)?;
         self.adopted += 1;
+        Ok(())
     }
 
     /// Gives its matrices to Muon.
@@ -102,7 +110,7 @@ impl Group {
         let own = self.parameters.len() - self.adopted;
         let gradient = |(i, parameter): (usize, &Tensor)| match parameter.grad() {
             gradient if gradient.defined() => Ok(gradient),
-            _ if i >= own => Ok(parameter.zeros_like()),
+            _ if i >= own => Ok(parameter.detach().f_zeros_like()?),
             _ => bail!("a parameter received no gradient: the loss does not depend on the whole network"),
         };
         self.parameters.iter().enumerate().map(gradient).collect()

@@ -70,4 +70,13 @@ impl Rule {
         };
         Ok(Self { algorithm, lr: lr.unwrap_or(default_lr), momentum: momentum.unwrap_or(default_momentum) })
     }
+
+    /// Tensors of state that each parameter has, at most.
+    #[must_use]
+    pub fn moments(&self) -> u64 {
+        match self.algorithm {
+            Algorithm::SgdNesterov => 1,
+            Algorithm::AdamW | Algorithm::MuSgd => 2,
+        }
+    }
 }

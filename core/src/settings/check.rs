@@ -7,6 +7,7 @@ use super::{KEYS, run_file::RunFile};
 use crate::{
     config::{RunConfig, TrainConfig},
     device,
+    memory::{BatchSize, Care},
     model::Scale,
 };
 
@@ -50,6 +51,8 @@ pub(super) fn check(config: &RunConfig) -> Result<(), Refused> {
     let from_0 = |key: &str, value: f64| {
         (!(0.0..f64::INFINITY).contains(&value)).then(|| format!("{key}={value} must be a number from 0 up"))
     };
+    let is_off = train.memory == Care::Off;
+    let with_off = |key: &str| format!("{key} needs memory=auto, and this run has memory=off; leave one of them out");
     let (imgsz, fraction) = (model.imgsz, data.fraction);
     let near_size = (imgsz.saturating_add(31) / 32).max(1) * 32;
     let is_size = imgsz > 0 && imgsz.is_multiple_of(32);
@@ -59,7 +62,9 @@ pub(super) fn check(config: &RunConfig) -> Result<(), Refused> {
         ("device", device::parse(&train.device).err().map(text)),
         ("amp", amp_fault(train)),
         ("imgsz", (!is_size).then(|| format!("imgsz={imgsz} is not a multiple of 32; take imgsz={near_size}"))),
-        ("batch", at_least_1("batch", train.batch, "trains nothing")),
+        ("batch", train.batch.images().and_then(|images| at_least_1("batch", images, "trains nothing"))),
+        ("batch", (is_off && train.batch == BatchSize::Auto).then(|| with_off("batch=auto"))),
+        ("memory_budget", train.memory_budget.filter(|_| is_off).map(|_| with_off("memory_budget"))),
         ("epochs", at_least_1("epochs", train.epochs, "trains nothing")),
         ("nbs", at_least_1("nbs", optimizer.nbs, "never moves the weights")),
         ("fraction", (!is_fraction).then(|| format!("fraction={fraction} must be above 0 and at most 1"))),

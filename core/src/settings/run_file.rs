@@ -126,15 +126,19 @@ mod tests {
 
     #[test]
     fn refusals_name_the_line() {
-        let fields = "epochs, batch, multi_scale, device, seed, patience, gains, project, name, exist_ok, plots; did you mean `epochs`?";
+        let fields = "epochs, batch, multi_scale, device, seed, patience, gains, project, name, exist_ok, plots, memory, memory_budget, gradient_checkpointing, normaliser, plan; did you mean `epochs`?";
         let yaml = message("run.yaml", "train:\n  batch: 2\n  epoch: 1\n");
         assert_eq!(yaml, format!("run.yaml:3: unknown field `epoch`, expected one of {fields}"));
         let toml = message("run.toml", "[train]\nbatch = 2\nepoch = 1\n");
         assert!(toml.starts_with("run.toml:3: unknown field `epoch`, expected one of `epochs`"), "{toml}");
         assert!(toml.ends_with("; did you mean `epochs`?"), "{toml}");
         assert_eq!(message("run.toml", "[train\n"), "run.toml:1: cannot read `[train`: unclosed table, expected `]`");
-        let batch = "run.toml:3: cannot read `batch = 'x'`: invalid type: string \"x\", expected usize";
-        assert_eq!(message("run.toml", "\n[train]\nbatch = 'x'\n"), batch);
-        assert_eq!(message("run.yml", "train:\n  batch: x\n"), "run.yml:2: cannot read `batch: x`: invalid u64");
+        let seed = "run.toml:3: cannot read `seed = 'x'`: invalid type: string \"x\", expected u64";
+        assert_eq!(message("run.toml", "\n[train]\nseed = 'x'\n"), seed);
+        assert_eq!(message("run.yml", "train:\n  seed: x\n"), "run.yml:2: cannot read `seed: x`: invalid u64");
+        let form = "is no batch size: give a number from 1 up, or auto (-1)";
+        let batch = format!("run.toml:2: cannot read `batch = 'x'`: `x` {form}");
+        assert_eq!(message("run.toml", "[train]\nbatch = 'x'\n"), batch);
+        assert_eq!(message("run.yml", "train:\n  batch: -2\n"), format!("run.yml:2: cannot read `batch: -2`: -2 {form}"));
     }
 }

@@ -70,21 +70,24 @@ impl Block for PinnedBlock {
     }
 }
 
-/// The pictures of a batch, `sizes` being N, height, width, 3, as floats of `kind` in 0..1 on the device: (N, 3, height,
-/// width), channels innermost in memory. Bytes travel, floats are made there.
+/// Pictures `first` and on of a batch, `sizes` being N, height, width, 3, as floats of `kind` in 0..1 on the device: (N, 3,
+/// height, width), channels innermost in memory. Bytes travel, floats are made there.
 ///
 /// # Errors
-/// If the sizes are not those of the pixels, or the device runs out of memory.
-pub fn images(pixels: &Buffer, sizes: [i64; 4], kind: Kind, device: Device) -> Result<Tensor> {
+/// If there are not so many of this size, or the device runs out of memory.
+pub fn images(pixels: &Buffer, first: usize, sizes: [i64; 4], kind: Kind, device: Device) -> Result<Tensor> {
     let wanted = sizes.iter().product::<i64>();
-    ensure!(pixels.len() as i64 == wanted, "pictures of {sizes:?} have {wanted} bytes, not {}", pixels.len());
+    let start = first as i64 * sizes[1..].iter().product::<i64>();
+    let end = start + wanted;
+    ensure!(pixels.len() as i64 >= end, "pictures of {sizes:?} end at byte {end} of {}", pixels.len());
     ensure!(kind != Kind::Uint8, "pictures become floats");
     let bytes = match pixels.block::<PinnedBlock>() {
         Some(PinnedBlock(block)) => {
             let (non_blocking, copy) = (true, false);
-            block.f_narrow(0, 0, wanted)?.f_view(sizes)?.f_to_device_(device, Kind::Uint8, non_blocking, copy)?
+            block.f_narrow(0, start, wanted)?.f_view(sizes)?.f_to_device_(device, Kind::Uint8, non_blocking, copy)?
         }
         None => {
+            let pixels = &pixels[start as usize..];
             // SAFETY: the pixels outlive this function, and the tensor over them does not leave it: floats are a copy.
             let bytes = unsafe { Tensor::f_from_blob(pixels.as_ptr(), &sizes, &[], Kind::Uint8, Device::Cpu)? };
             bytes.f_to_device(device)?
@@ -101,20 +104,22 @@ mod tests {
     #[test]
     fn bytes_become_floats_with_channels_innermost() {
         let pixels = Buffer::from((0..=254).step_by(2).chain(0..=63).collect::<Vec<u8>>()); // 192 = 2 x 4 x 8 x 3
-        let images = images(&pixels, [2, 4, 8, 3], Kind::Float, Device::Cpu).unwrap();
+        let images = images(&pixels, 0, [2, 4, 8, 3], Kind::Float, Device::Cpu).unwrap();
         assert_eq!((images.size(), images.stride()), (vec![2, 3, 4, 8], vec![96, 1, 24, 3]));
         for (place, byte) in [([0, 0, 0, 0], 0.0), ([0, 2, 0, 1], 10.0), ([1, 2, 3, 7], 63.0)] {
             assert_eq!(images.double_value(&place), f64::from(byte / 255.0_f32));
         }
         assert!(*pixels == pixels.to_vec()[..] && pixels[5] == 10, "the bytes are only read");
-        let half = super::images(&pixels, [2, 4, 8, 3], Kind::BFloat16, Device::Cpu).unwrap();
+        let half = super::images(&pixels, 0, [2, 4, 8, 3], Kind::BFloat16, Device::Cpu).unwrap();
         assert_eq!((half.kind(), half.double_value(&[0, 0, 0, 0])), (Kind::BFloat16, 0.0));
+        let second = super::images(&pixels, 1, [1, 4, 8, 3], Kind::Float, Device::Cpu).unwrap();
+        assert!(second.equal(&images.narrow(0, 1, 1)), "a part of a batch has the same pictures");
     }
 
     #[test]
     fn sizes_that_do_not_fit_are_refused() {
-        let message = images(&vec![0; 5].into(), [1, 2, 1, 3], Kind::Float, Device::Cpu).unwrap_err().to_string();
-        assert_eq!(message, "pictures of [1, 2, 1, 3] have 6 bytes, not 5");
+        let message = images(&vec![0; 11].into(), 1, [1, 2, 1, 3], Kind::Float, Device::Cpu).unwrap_err().to_string();
+        assert_eq!(message, "pictures of [1, 2, 1, 3] end at byte 12 of 11");
     }
 
     #[test]

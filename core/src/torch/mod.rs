@@ -1,16 +1,20 @@
-//! What tch lacks: any ATen operator by name, and tensors as plugins see them.
+//! What tch lacks: any ATen operator by name, tensors as plugins see them, memory as it is counted, steps taken back.
 
+mod allocator;
 mod conv;
 mod memory;
 mod operator;
 mod region;
 mod table;
+mod undo;
 
+pub use allocator::{Allocator, Cpu, allocator};
 pub use conv::{Conv, Norm, Source};
 pub use memory::{buffers, images};
 pub use operator::{Arg, Operator};
 pub use region::region;
 pub use table::{from_sdk, install, install_in_front, to_sdk};
+pub use undo::{RandomState, put_gradient, take_gradient};
 
 use anyhow::Result;
 use tch::Tensor;

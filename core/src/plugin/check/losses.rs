@@ -72,7 +72,8 @@ impl LossRun {
     /// Both passes on a batch.
     pub fn step(&mut self, case: &Case) -> Result<LossValues> {
         let is_training = case.raw.scores.requires_grad();
-        let at = LossPoint { epoch: 0, epochs: 10, step: self.step, size: (64, 64), image_ids: &[3, 8], is_training };
+        let (size, image_ids) = ((64, 64), &[3, 8]);
+        let at = LossPoint { epochs: 10, step: self.step, size, image_ids, is_training, ..LossPoint::default() };
         self.step += 1;
         self.chain.evaluate(&case.raw, &case.anchors, &case.objects, at)
     }
