@@ -69,7 +69,15 @@ fn evaluate_on(
     let detection = Registry::built_in().loss("detection", "{}")?;
     let chain = std::iter::once(detection).chain(links).enumerate().map(|(i, link)| (format!("link{i}"), link));
     let gains: BTreeMap<String, f64> = gains.iter().map(|&(name, gain)| (name.to_owned(), gain)).collect();
-    let at = LossPoint { epoch: 3, epochs: 10, step: 7, size: (64, 64), image_ids: &[11, 12], is_training: true, ..LossPoint::default() };
+    let at = LossPoint {
+        epoch: 3,
+        epochs: 10,
+        step: 7,
+        size: (64, 64),
+        image_ids: &[11, 12],
+        is_training: true,
+        ..LossPoint::default()
+    };
     LossChain::new(chain.collect(), gains, LossParameters::new(Kind::Double, Device::Cpu, true))
         .evaluate(raw, anchors, objects, at)
 }
@@ -230,7 +238,15 @@ fn a_loss_s_parameter_is_trained_averaged_and_followed() {
     };
     let (mut trained, mut validated) = (chain(true), chain(false));
     let (raw, anchors, objects) = inputs();
-    let at = LossPoint { epoch: 0, epochs: 1, step: 0, size: (64, 64), image_ids: &[0, 1], is_training: true, ..LossPoint::default() };
+    let at = LossPoint {
+        epoch: 0,
+        epochs: 1,
+        step: 0,
+        size: (64, 64),
+        image_ids: &[0, 1],
+        is_training: true,
+        ..LossPoint::default()
+    };
     let values = trained.evaluate(&raw, &anchors, &objects, at).unwrap();
     let plain = evaluate(vec![], &[]).unwrap();
     assert!((values.terms[1].1.double_value(&[]) - 2.0 * plain.terms[1].1.double_value(&[])).abs() < 1e-12);

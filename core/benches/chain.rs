@@ -81,7 +81,15 @@ fn chain(criterion: &mut Criterion) {
         valid: Tensor::ones([BATCH, OBJECTS], (Kind::Bool, Device::Cpu)),
     };
     let image_ids = &[0; BATCH as usize];
-    let at = LossPoint { epoch: 0, epochs: 1, step: 0, is_training: true, size: (SIDE, SIDE), image_ids, ..LossPoint::default() };
+    let at = LossPoint {
+        epoch: 0,
+        epochs: 1,
+        step: 0,
+        is_training: true,
+        size: (SIDE, SIDE),
+        image_ids,
+        ..LossPoint::default()
+    };
     for (name, loss) in forms() {
         let detection = Registry::built_in().loss("detection", "{}").expect("it is built in");
         let links = vec![("detection".to_owned(), detection), ("label_smooth".to_owned(), loss)];

@@ -21,6 +21,7 @@ use trainer_loader::{LoadError, PluginFailure};
 use crate::{
     allocator, crash,
     data::decode::is_decoding,
+    memory::is_guarded,
     plugin,
     report::print_line,
     settings::{Join, Request},
@@ -113,8 +114,8 @@ pub fn main() -> ExitCode {
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).without_time();
     log.with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();
     std::panic::set_hook(Box::new(|info| {
-        if is_decoding() {
-            return; // it will be named with its file, as an image that cannot be read
+        if is_decoding() || is_guarded(info) {
+            return; // an image that cannot be read, and will be named; a step that is repeated with less memory
         }
         PANICKED.store(true, Ordering::Relaxed);
         print_line(&format!(

@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 use crate::{
     batch::Part,
     loss::{LossChain, LossPoint, LossValues},
-    memory::{Care, Normaliser, OutOfMemory, is_out_of_memory},
+    memory::{Care, Normaliser, OutOfMemory, guarded, is_out_of_memory},
     model::{Anchors, Network, Role},
     torch::{Arg, Operator, RandomState, allocator, put_gradient, take_gradient},
 };
@@ -52,7 +52,7 @@ impl Step {
     ) -> Result<LossValues> {
         let before = Before::of(&self.statistics, network, chain)?;
         let loss = loop {
-            match self.in_parts(&before, batch, network, chain, at, learn) {
+            match guarded(|| self.in_parts(&before, batch, network, chain, at, learn)) {
                 Ok(loss) => break loss,
                 Err(error) if self.care == Care::Auto && is_out_of_memory(&error) => {
                     trained(network, chain).for_each(|parameter| drop(take_gradient(parameter)));
@@ -205,3 +205,6 @@ impl Before {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -152,7 +152,13 @@ pub(super) fn export(request: &Request, json: bool) -> Result<()> {
         Some(_) => {
             let dataset = run::datasets(&config, &[(Split::Val, 1.0)])?.remove(0);
             let RunConfig { train, model, data, .. } = &config;
-            Some(Calibration::new(&validate::loader(dataset, train.batch.or(DEFAULT_BATCH), model.imgsz, data.workers, false)))
+            Some(Calibration::new(&validate::loader(
+                dataset,
+                train.batch.or(DEFAULT_BATCH),
+                model.imgsz,
+                data.workers,
+                false,
+            )))
         }
     };
     let artifacts = crate::export::export(&config, &registry, &network, &card, calibration)?;

@@ -80,7 +80,10 @@ mod tests {
         let bytes = |text: &str| text.parse::<Bytes>().unwrap().0;
         assert_eq!(["8GiB", "8 gib", " 8GIB "].map(bytes), [8 << 30; 3]);
         assert_eq!(["1.5MiB", "2KiB", "1TiB"].map(bytes), [3 << 19, 2048, 1 << 40]);
-        assert_eq!(["6GB", "0.5MB", "3kb", "7B", "6000000000"].map(bytes), [6_000_000_000, 500_000, 3000, 7, 6_000_000_000]);
+        assert_eq!(
+            ["6GB", "0.5MB", "3kb", "7B", "6000000000"].map(bytes),
+            [6_000_000_000, 500_000, 3000, 7, 6_000_000_000]
+        );
     }
 
     #[test]
@@ -98,7 +101,10 @@ mod tests {
     #[test]
     fn amounts_are_shown_short_and_saved_exactly() {
         let shown = |bytes| Bytes(bytes).to_string();
-        assert_eq!([6_442_450_944, 5_905_580_032, 356_515_840, 1_572_864].map(shown), ["6.0 GiB", "5.5 GiB", "340 MiB", "1.5 MiB"]);
+        assert_eq!(
+            [6_442_450_944, 5_905_580_032, 356_515_840, 1_572_864].map(shown),
+            ["6.0 GiB", "5.5 GiB", "340 MiB", "1.5 MiB"]
+        );
         let read = |json: &str| serde_json::from_str::<Bytes>(json);
         assert_eq!(read("\"6GiB\"").unwrap(), Bytes(6 << 30));
         assert_eq!(read(&serde_json::to_string(&Bytes(6_442_450_945)).unwrap()).unwrap(), Bytes(6_442_450_945));

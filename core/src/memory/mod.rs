@@ -2,6 +2,7 @@
 //! recomputation that fit a budget; what runs out of memory all the same is told from other failures here.
 
 mod bytes;
+mod guard;
 mod options;
 mod plan;
 mod planner;
@@ -9,6 +10,7 @@ mod probe;
 mod process;
 
 pub use bytes::Bytes;
+pub use guard::{guarded, is_guarded};
 pub use options::{BatchSize, Care, Checkpointing, Normaliser};
 pub use plan::{Decision, Plan, Subject, decide};
 pub use planner::{Choice, Cost, Demand, Level, Measure, choose};
@@ -57,11 +59,15 @@ pub fn advise(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-/// The first line that says so, without what libtorch puts around it.
+/// Whether a text says that memory is out.
+fn says_so(text: &str) -> bool {
+    SAYINGS.iter().any(|saying| text.contains(saying))
+}
+
+/// The first line that says so, without what tch puts around it.
 fn reason(error: &anyhow::Error) -> Option<String> {
-    let says = |text: &String| SAYINGS.iter().any(|saying| text.contains(saying));
-    let text = error.chain().map(ToString::to_string).find(says)?;
-    let line = text.lines().find(|line| says(&(*line).to_owned()))?;
+    let text = error.chain().map(ToString::to_string).find(|text| says_so(text))?;
+    let line = text.lines().find(|line| says_so(line))?;
     Some(line.trim_start_matches("Internal torch error: ").trim_end_matches('.').to_owned())
 }
 
@@ -90,18 +96,29 @@ mod tests {
     fn what_our_allocator_says_is_known_from_tch_and_from_operators() {
         let tensor = Tensor::zeros([4], (Kind::Float, Device::Cpu));
         Cpu.fail(1);
-        let of_tch = anyhow::Error::new(tensor.f_add_scalar(1.0).unwrap_err());
+        let of_tch = anyhow::Error::new(tensor.f_add(&tensor).unwrap_err());
         let add = Operator::find("aten::add", "Tensor").unwrap();
         Cpu.fail(1);
         let of_operator = add.one(&[Arg::Tensor(&tensor), Arg::Tensor(&tensor)]).unwrap_err();
-        for error in [of_tch, of_operator] {
-            assert_eq!(reason(&error).unwrap(), "CPU out of memory: an allocation of 16 bytes was made to fail");
+        Cpu.fail(1);
+        let of_number = guarded(|| Ok(tensor.f_add_scalar(1.0)?)).unwrap_err(); // a panic of tch
+        for (error, bytes) in [(of_tch, 16), (of_operator, 16), (of_number, 8)] {
+            let wanted = format!("CPU out of memory: an allocation of {bytes} bytes was made to fail");
+            assert_eq!(reason(&error).unwrap(), wanted);
         }
     }
 
     #[test]
+    fn other_panics_go_on() {
+        let panic = std::panic::catch_unwind(|| guarded::<()>(|| panic!("index 3 out of range"))).unwrap_err();
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"index 3 out of range"));
+        assert_eq!(guarded(|| Err::<(), _>(anyhow!("disk full"))).unwrap_err().to_string(), "disk full");
+    }
+
+    #[test]
     fn advice_is_given_once_and_to_nothing_else() {
-        let error = || Err::<(), _>(TchError::Torch("CUDA out of memory. Tried.\nframe #0".into())).context("x").unwrap_err();
+        let error =
+            || Err::<(), _>(TchError::Torch("CUDA out of memory. Tried.\nframe #0".into())).context("x").unwrap_err();
         let wanted = "out of memory: CUDA out of memory. Tried; take a smaller imgsz or model, set \
             gradient_checkpointing=True, or give more memory (memory_budget, where one is set)";
         let advised = advise(error());

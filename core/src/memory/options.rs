@@ -144,11 +144,14 @@ mod tests {
 
     #[test]
     fn batch_sizes_are_numbers_or_auto() {
-        assert_eq!(["-1", "\"auto\"", "\"AUTO\""].map(|json| read(json).unwrap()), [BatchSize::Auto; 3]);
+        assert_eq!(["-1", "\"auto\"", "\"AUTO\""].map(|json| read::<BatchSize>(json).unwrap()), [BatchSize::Auto; 3]);
         assert_eq!(read("256"), Ok(BatchSize::Images(256)));
         for (json, shown) in [("-2", "-2"), ("\"abc\"", "`abc`"), ("1.5", "1.5"), ("true", "true")] {
             let message = read::<BatchSize>(json).unwrap_err();
-            assert!(message.starts_with(&format!("{shown} is no batch size: give a number from 1 up, or auto")), "{message}");
+            assert!(
+                message.starts_with(&format!("{shown} is no batch size: give a number from 1 up, or auto")),
+                "{message}"
+            );
         }
         let saved = [BatchSize::Auto, BatchSize::Images(7)].map(|size| serde_json::to_string(&size).unwrap());
         assert_eq!(saved, ["-1", "7"]);
@@ -160,7 +163,7 @@ mod tests {
         let all = [Checkpointing::Auto, Checkpointing::On, Checkpointing::Off];
         let saved = all.map(|it| serde_json::to_string(&it).unwrap());
         assert_eq!(saved, ["\"auto\"", "true", "false"]);
-        assert_eq!(saved.map(|json| read(&json).unwrap()), all);
+        assert_eq!(saved.map(|json| read::<Checkpointing>(&json).unwrap()), all);
         let message = read::<Checkpointing>("\"some\"").unwrap_err();
         assert!(message.starts_with("`some` is neither True, False nor auto"), "{message}");
     }

@@ -92,7 +92,15 @@ pub fn decide(run: &Subject, chain: impl FnOnce() -> Result<LossChain>) -> Resul
         let batch = train.batch.or(1);
         let checkpointing = train.gradient_checkpointing == Checkpointing::On;
         let prefetch = run.prefetch;
-        return Ok(Decision { batch, micro_batch: batch, checkpointing, prefetch, budget: None, plan: None, limit: None });
+        return Ok(Decision {
+            batch,
+            micro_batch: batch,
+            checkpointing,
+            prefetch,
+            budget: None,
+            plan: None,
+            limit: None,
+        });
     };
     let (batch, plan) = match (&train.plan, train.batch.images()) {
         (Some(plan), Some(batch)) if plan.made_for == run.name(budget, batch) => {
@@ -129,7 +137,9 @@ impl Subject<'_> {
             (Care::Auto, None, Some(_)) => Ok(None),
             (Care::Auto, None, None) => {
                 let Some(free) = free_memory() else {
-                    bail!("batch=auto cannot find out how much memory is free here: give memory_budget=, or a batch size")
+                    bail!(
+                        "batch=auto cannot find out how much memory is free here: give memory_budget=, or a batch size"
+                    )
                 };
                 let budget = Bytes(resident() + free / 100 * PERCENT);
                 tracing::info!("batch=auto without memory_budget: planning with {budget}, {PERCENT} % of what is free");
@@ -251,7 +261,10 @@ fn table(demand: &Demand, choice: &Choice) -> Vec<String> {
         Bytes(demand.budget.saturating_sub(demand.outside + choice.limit)),
         Bytes(choice.limit)
     )];
-    lines.push(format!("  {:<13} {:>10} {:>10} {:>11} {:>10}", "checkpointing", "fixed", "an image", "micro-batch", "s an image"));
+    lines.push(format!(
+        "  {:<13} {:>10} {:>10} {:>11} {:>10}",
+        "checkpointing", "fixed", "an image", "micro-batch", "s an image"
+    ));
     for (i, level) in choice.levels.iter().enumerate() {
         let Level { checkpointing, fixed, per_image, most, seconds: [step, image] } = *level;
         let mark = if i == choice.chosen { '>' } else { ' ' };

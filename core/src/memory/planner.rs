@@ -129,9 +129,8 @@ impl Demand {
         let (Some(first), Some(last)) = (probes.first(), probes.last()) else {
             return Ok(Level { checkpointing, fixed: 0, per_image: 0, most: 0, seconds: [0.0; 2] });
         };
-        let slope = |pair: &[(usize, Cost)]| {
-            pair[1].1.bytes.saturating_sub(pair[0].1.bytes) / (pair[1].0 - pair[0].0) as u64
-        };
+        let slope =
+            |pair: &[(usize, Cost)]| pair[1].1.bytes.saturating_sub(pair[0].1.bytes) / (pair[1].0 - pair[0].0) as u64;
         let per_image = probes.windows(2).map(slope).max().unwrap_or(0);
         let fixed = probes.iter().map(|(images, cost)| cost.bytes.saturating_sub(per_image * *images as u64)).max();
         let fixed = fixed.unwrap_or(0) + self.kept;
@@ -199,3 +198,6 @@ fn round_down(number: usize) -> usize {
     let power = 1 << number.ilog2();
     if number >= power / 2 * 3 && power > 1 { power / 2 * 3 } else { power }
 }
+
+#[cfg(test)]
+mod tests;

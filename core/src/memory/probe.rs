@@ -7,7 +7,7 @@ use tch::Tensor;
 use trainer_sdk::{Bbox, Matrix, Object, Rng, Size};
 
 use super::{
-    is_out_of_memory,
+    guarded, is_out_of_memory,
     planner::{Cost, Measure},
 };
 use crate::{
@@ -67,7 +67,8 @@ impl Probe {
         let ProbeSize { side, objects, classes } = self.size;
         let mut rng = Rng::from_key(&[images as u64, u64::from(side)]);
         let size = Size::square(side);
-        let pixels = (0..images * size.area() * 3).map(|i| (i.wrapping_mul(0x9e37_79b1) >> 7) as u8).collect::<Vec<_>>();
+        let pixels =
+            (0..images * size.area() * 3).map(|i| (i.wrapping_mul(0x9e37_79b1) >> 7) as u8).collect::<Vec<_>>();
         let mut object = |image: usize| {
             let mut edges = [0.0; 4].map(|_: f64| rng.uniform(0.0, f64::from(side)) as f32);
             edges[..2].sort_by(f32::total_cmp);
@@ -98,7 +99,7 @@ impl Measure for Probe {
         for _ in 0..2 {
             self.allocator.reset_peak();
             let start = Instant::now();
-            match self.learn(&raw) {
+            match guarded(|| self.learn(&raw)) {
                 Ok(()) => {}
                 Err(error) if is_out_of_memory(&error) => {
                     self.allocator.release_unused();
@@ -120,6 +121,64 @@ impl Drop for Probe {
     fn drop(&mut self) {
         if let Err(error) = self.random.restore().context("after probing") {
             tracing::warn!("{error:#}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use tch::{Device, Kind};
+
+    use super::*;
+    use crate::{
+        loss::LossParameters,
+        model::{Scale, Yolo12},
+        registry::Registry,
+        torch::Cpu,
+    };
+
+    fn probe(network: &Network) -> Probe {
+        let links = vec![("detection".into(), Registry::built_in().loss("detection", "{}").unwrap())];
+        let chain = LossChain::new(links, BTreeMap::new(), LossParameters::new(Kind::Float, Device::Cpu, true));
+        Probe::new(network, chain, ProbeSize { side: 64, objects: 5, classes: 2 }).unwrap()
+    }
+
+    #[test]
+    fn probing_leaves_the_network_as_it_was() {
+        let description = Yolo12::new("yolo12n".parse::<Scale>().unwrap(), 2);
+        let network = Network::new(description, 3, Kind::Float, Device::Cpu).unwrap();
+        let before = network.tensors().map(|(_, tensor)| tensor.copy()).collect::<Vec<_>>();
+        let mut probe = probe(&network);
+        let cost = probe.step(false, 2).unwrap().unwrap();
+        let moved = probe.network.tensors().zip(&before).filter(|((_, now), before)| !now.equal(before)).count();
+        assert!(moved > 100, "the copy's statistics have moved: {moved}");
+        for ((spec, now), before) in network.tensors().zip(&before) {
+            assert!(now.equal(before) && !now.grad().defined(), "{}", spec.name);
+        }
+        let weights = network.tensors().map(|(_, tensor)| 4 * tensor.numel() as u64).sum::<u64>();
+        assert!(cost.bytes > 2 * weights && cost.seconds > 0.0, "weights and gradients at least: {cost:?}");
+    }
+
+    #[test]
+    fn a_step_that_runs_out_of_memory_does_not_fit() {
+        let description = Yolo12::new("yolo12n".parse::<Scale>().unwrap(), 2);
+        let mut probe = probe(&Network::new(description, 3, Kind::Float, Device::Cpu).unwrap());
+        Cpu.fail(500);
+        assert_eq!(probe.step(false, 2).unwrap(), None);
+        assert!(probe.step(false, 2).unwrap().is_some(), "and the next one can");
+    }
+
+    #[test]
+    fn images_have_objects_within() {
+        let description = Yolo12::new("yolo12n".parse::<Scale>().unwrap(), 2);
+        let raw = probe(&Network::new(description, 3, Kind::Float, Device::Cpu).unwrap()).batch(3);
+        assert_eq!((raw.samples.len(), raw.pixels.len(), raw.objects.len()), (3, 3 * 64 * 64 * 3, 15));
+        for BatchObject { image, object } in &raw.objects {
+            let Bbox { x1, y1, x2, y2 } = object.bbox;
+            assert!(*image < 3 && object.class < 2);
+            assert!(0.0 <= x1 && x1 <= x2 && x2 <= 64.0 && 0.0 <= y1 && y1 <= y2 && y2 <= 64.0);
         }
     }
 }

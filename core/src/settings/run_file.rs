@@ -139,6 +139,9 @@ mod tests {
         let form = "is no batch size: give a number from 1 up, or auto (-1)";
         let batch = format!("run.toml:2: cannot read `batch = 'x'`: `x` {form}");
         assert_eq!(message("run.toml", "[train]\nbatch = 'x'\n"), batch);
-        assert_eq!(message("run.yml", "train:\n  batch: -2\n"), format!("run.yml:2: cannot read `batch: -2`: -2 {form}"));
+        assert_eq!(
+            message("run.yml", "train:\n  batch: -2\n"),
+            format!("run.yml:2: cannot read `batch: -2`: -2 {form}")
+        );
     }
 }

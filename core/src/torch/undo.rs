@@ -104,7 +104,8 @@ mod tests {
         put_gradient(&parameter, &taken).unwrap();
         (&parameter * 2.0).sum(Kind::Float).backward();
         assert_eq!(Vec::<f32>::try_from(parameter.grad()).unwrap(), [5.0, 5.0], "added to what was given back");
-        let message = put_gradient(&parameter, &Tensor::zeros([3], (Kind::Float, Device::Cpu))).unwrap_err().to_string();
+        let message =
+            put_gradient(&parameter, &Tensor::zeros([3], (Kind::Float, Device::Cpu))).unwrap_err().to_string();
         assert_eq!(message, "a parameter ([2], Float) cannot have a gradient ([3], Float)");
     }
 }
