@@ -24,6 +24,7 @@ mod kit;
 mod lean;
 mod loader;
 mod loss;
+mod memory;
 mod optimizer;
 mod pictures;
 mod plugin_files;

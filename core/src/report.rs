@@ -11,12 +11,14 @@ use std::{
 use anyhow::{Context as _, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value, json};
+use tch::Device;
 use trainer_sdk::Rates;
 
 use crate::{
     config::DataConfig,
     crash,
     data::{cache::CacheKind, loader::Queue},
+    memory::Peaks,
     progress::RunProgress,
     validate::Outcome,
 };
@@ -37,6 +39,7 @@ pub struct Report {
     queue: Queue,
     /// What may be done where it is too slow.
     advice: String,
+    device: Device,
 }
 
 /// The share of an epoch's time, spent on waiting for batches, that is worth a word.
@@ -46,11 +49,11 @@ const WAITING: f64 = 0.05;
 const METRICS: [&str; 4] = ["metrics/precision(B)", "metrics/recall(B)", "metrics/mAP50(B)", "metrics/mAP50-95(B)"];
 
 impl Report {
-    /// Opens the files in the run's directory; `data` says how images are loaded.
+    /// Opens the files in the run's directory; `data` says how images are loaded, `device` where memory is counted.
     ///
     /// # Errors
     /// If they cannot be written.
-    pub fn new(dir: &Path, data: &DataConfig) -> Result<Self> {
+    pub fn new(dir: &Path, data: &DataConfig, device: Device) -> Result<Self> {
         let open = |name: &str| {
             let path = dir.join(name);
             let file = OpenOptions::new().create(true).write(true).truncate(true).open(&path);
@@ -71,6 +74,7 @@ impl Report {
             columns: Vec::new(),
             queue: Queue::default(),
             advice: advice(data, cores),
+            device,
         })
     }
 
@@ -155,12 +159,13 @@ impl Report {
         writeln!(self.csv, "{},{:.3},{}", at.epoch + 1, self.start.elapsed().as_secs_f64(), values.join(","))?;
         self.csv.flush()?;
 
+        let peaks = Peaks::now(self.device);
         let line = json!({
             "epoch": at.epoch + 1, "train_loss": object(losses), "val_loss": object(&outcome.losses),
             "precision": figures.precision, "recall": figures.recall,
             "map50": figures.map50, "map50_95": figures.map50_95,
             "seconds": seconds, "validation_seconds": outcome.seconds, "images_per_second": images_per_second,
-            "loader_wait": waited,
+            "loader_wait": waited, "peak_bytes": { "tensors": peaks.tensors, "process": peaks.process },
         });
         self.line(&line)?;
         let shown: Vec<String> = losses.iter().map(|(name, value)| format!("{name} {value:.3}")).collect();

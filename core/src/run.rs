@@ -144,7 +144,7 @@ impl Run {
         let dir = run_dir::create(&config.train)?;
         let text = toml::to_string_pretty(config).context("the configuration cannot be written as TOML")?;
         checkpoint::write(&dir.join("run.toml"), text.as_bytes())?;
-        let report = Report::new(&dir, &config.data)?;
+        let report = Report::new(&dir, &config.data, device)?;
         report.say(&format!("run directory {}", dir.display()));
         let mut pictures = RunPictures::new(&dir, &card.names, config.train.plots);
         pictures.labels(train_set, config.model.imgsz);
