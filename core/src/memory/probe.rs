@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// A step is taken twice unless it takes longer than this, in seconds: the first of a size sets kernels up.
-const LONG: f64 = 4.0;
+const LONG: f64 = 10.0;
 
 /// What is probed.
 pub struct Probe {
