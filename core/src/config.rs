@@ -10,6 +10,8 @@ use crate::{
     augment::{OnError, recipe},
     data::cache::CacheKind,
     registry::Options,
+    threads::Wait,
+    torch::attention::Attention,
 };
 
 /// A whole run.
@@ -127,8 +129,17 @@ pub struct TrainConfig {
     /// The input size of each batch is drawn within [1 - x, 1 + x] times `imgsz`, in steps of 32 pixels; `true` is 0.5.
     #[serde(deserialize_with = "share_or_switch")]
     pub multi_scale: f64,
-    /// `cpu`.
+    /// `auto` (a GPU where there is one, else the processor), `cpu`, or a GPU by its number: `0` or `cuda:0`.
     pub device: String,
+    /// The kernel of attention: `auto` (libtorch's choice), `flash`, `efficient`, `math` or `cudnn`.
+    pub attention: Attention,
+    /// Whether a GPU computes the same bits again, at some cost of speed; the processor always does.
+    pub deterministic: bool,
+    /// Threads that compute on the processor; without a number, one a core.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<usize>,
+    /// How they wait for one another: `active`, `passive` or `auto`.
+    pub wait: Wait,
     /// Decides weights, order and augmentation.
     pub seed: u64,
     /// Epochs without a better mAP50-95 after which training stops; 0 never stops.
@@ -311,7 +322,11 @@ impl Default for TrainConfig {
             epochs: 100,
             batch: 16,
             multi_scale: 0.0,
-            device: "cpu".into(),
+            device: "auto".into(),
+            attention: Attention::Auto,
+            deterministic: true,
+            threads: None,
+            wait: Wait::Auto,
             seed: 0,
             patience: 100,
             gains: Gains::default(),

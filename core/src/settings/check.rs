@@ -4,7 +4,7 @@ use anyhow::anyhow;
 use serde_json::Value;
 
 use super::{KEYS, run_file::RunFile};
-use crate::{config::RunConfig, device, model::Scale};
+use crate::{config::RunConfig, device::Choice, model::Scale};
 
 /// A value that cannot stand, and its place in the configuration.
 pub(super) struct Refused {
@@ -52,7 +52,8 @@ pub(super) fn check(config: &RunConfig) -> Result<(), Refused> {
     let is_fraction = fraction > 0.0 && fraction <= 1.0;
     let faults = [
         ("model", model.name.parse::<Scale>().err().map(text)),
-        ("device", device::parse(&train.device).err().map(text)),
+        ("device", device_fault(&train.device)),
+        ("threads", train.threads.and_then(|value| at_least_1("threads", value, "computes nothing"))),
         ("imgsz", (!is_size).then(|| format!("imgsz={imgsz} is not a multiple of 32; take imgsz={near_size}"))),
         ("batch", at_least_1("batch", train.batch, "trains nothing")),
         ("epochs", at_least_1("epochs", train.epochs, "trains nothing")),
@@ -78,4 +79,13 @@ pub(super) fn check(config: &RunConfig) -> Result<(), Refused> {
         reason: format!("train.gains.{name}={gain} must be a finite number"),
     });
     faults.chain(gains).next().map_or(Ok(()), Err)
+}
+
+/// A device that cannot be used; where the choice is ours there is always one, and nothing is opened for it here.
+fn device_fault(device: &str) -> Option<String> {
+    let opened = device.parse::<Choice>().and_then(|choice| match choice {
+        Choice::Auto => Ok(()),
+        named => named.open().map(drop),
+    });
+    opened.err().map(|reason| format!("{reason:#}"))
 }
