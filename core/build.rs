@@ -3,8 +3,7 @@
 use std::{env, path::Path};
 
 /// One file a subject.
-const SHIMS: [&str; 8] =
-    ["allocator", "conv_bn_act", "dispatch", "normalize", "region", "source", "tensor", "undo"];
+const SHIMS: [&str; 8] = ["allocator", "conv_bn_act", "dispatch", "normalize", "region", "source", "tensor", "undo"];
 
 fn main() {
     let lib = env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys tells where libtorch is");

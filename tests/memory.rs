@@ -8,11 +8,11 @@ use trainer::{
     batch::Part,
     data::loader::{RawBatch, SampleInfo},
     loss::{LossChain, LossParameters, LossPoint},
-    memory::{Care, Normaliser},
+    memory::{Care, Normaliser, Peaks},
     model::{Network, Scale, Yolo12},
     registry::Registry,
     step::Step,
-    torch::{Cpu, from_sdk, to_sdk},
+    torch::{Allocator as _, Cpu, from_sdk, to_sdk},
     train::learn,
 };
 use trainer_sdk::{Loss, LossContext, Matrix, Predictions, Size, Targets, Terms};
@@ -163,6 +163,40 @@ fn an_automatic_batch_is_found_and_saved() {
     let peaks = &serde_json::from_str::<serde_json::Value>(&line).unwrap()["peak_bytes"];
     assert!(peaks["tensors"].as_u64().unwrap() > 50_000_000, "{peaks}");
     assert!(peaks["process"].as_u64() > peaks["tensors"].as_u64(), "{peaks}");
+}
+
+#[test]
+fn large_blocks_are_used_again_and_never_more_than_were_in_use() {
+    if !is_alone("memory::large_blocks_are_used_again_and_never_more_than_were_in_use") {
+        return; // other tests use memory, too
+    }
+    const MIB: i64 = 1 << 20;
+    let make = |bytes: i64| Tensor::ones([bytes], (Kind::Uint8, Device::Cpu)); // written, so that the pages are there
+    let first = make(40 * MIB);
+    let place = first.data_ptr();
+    drop(first);
+    assert_eq!(make(40 * MIB - 1_000_000).data_ptr(), place, "rounded up they are of one size");
+    assert_ne!(make(45 * MIB).data_ptr(), place);
+
+    let resident = || Peaks::now(Device::Cpu).process.unwrap();
+    Cpu.release_unused();
+    let before = resident();
+    let mut rng = trainer_sdk::Rng::from_key(&[7]);
+    let mut held = Vec::new();
+    let mut made = 0;
+    for _ in 0..600 {
+        let bytes = (MIB as f64 * rng.uniform(1.0, 25.0)) as i64;
+        while !held.is_empty() && (held.len() >= 24 || rng.below(3) == 0) {
+            held.swap_remove(rng.below(held.len()));
+        }
+        made += bytes;
+        held.push(make(bytes));
+    }
+    let (used, grown) = (Cpu.peak(), resident() - before);
+    assert!(made > 6000 * MIB && used < 700 << 20, "{made} {used}");
+    assert!(grown < used + (8 << 20), "{grown} bytes more in the process, {used} in use at a time");
+    drop(held);
+    assert!(Cpu.allocated() < MIB as u64 && used > 200 << 20, "{used}");
 }
 
 /// A term of random size.

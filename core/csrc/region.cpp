@@ -68,6 +68,14 @@ struct Surroundings {
     }
 };
 
+// Restores them when it goes, errors included.
+struct RestoredAtEnd {
+    Surroundings surroundings;
+
+    explicit RestoredAtEnd(at::Device device) : surroundings(device) {}
+    ~RestoredAtEnd() { surroundings.restore(); }
+};
+
 struct RegionBackward : torch::autograd::Node {
     std::vector<SourcePtr> sources;
     std::unique_ptr<BlockOwner> block;
@@ -86,14 +94,13 @@ struct RegionBackward : torch::autograd::Node {
         for (size_t i = 0; i < sources.size(); i++)
             inputs.push_back(sources[i]->make().detach().set_requires_grad(task_should_compute_output(i)));
         sources.clear();
-        Surroundings now(inputs.at(0).device());
-        surroundings->restore();
         at::Tensor output;
         {
+            RestoredAtEnd now(inputs.at(0).device());
+            surroundings->restore();
             at::AutoGradMode with_gradients(true);
             output = block->run(inputs);
         }
-        now.restore();
         torch::autograd::backward({output}, {gradients[0].to(output.scalar_type())});
         block.reset();
         variable_list results;

@@ -71,8 +71,7 @@ pub fn step(config: &RunConfig, registry: &Registry, options: &StepOptions) -> R
     let names = vec![String::new(); classes as usize];
     let ready = run::ready_context(config, &names, batches.len() * batch_size);
     let mut chain = run::loss_chain(config, registry, &ready, &network, true)?;
-    let size =
-        RunSize { images: 1, batch: batch_size, nbs: config.optimizer.nbs, epochs: 1, classes: names.len() };
+    let size = RunSize { images: 1, batch: batch_size, nbs: config.optimizer.nbs, epochs: 1, classes: names.len() };
     let rule = Rule::named(&config.optimizer.name, config.optimizer.lr0, config.optimizer.momentum, size)?;
     let mut optimizer = Optimizer::new(&network, rule, config.optimizer.weight_decay)?;
     let rates = optimizer.rates();

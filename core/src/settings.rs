@@ -47,7 +47,7 @@ pub enum Join {
 }
 
 /// Keys of the command line and the places in the configuration that they set.
-pub const KEYS: [(&str, &str); 41] = [
+pub const KEYS: [(&str, &str); 42] = [
     ("data", "data.path"),
     ("fraction", "data.fraction"),
     ("single_cls", "data.single_cls"),

@@ -87,7 +87,9 @@ impl Step {
             let share = part.images.len() as f64 / batch.images.len() as f64;
             let normaliser = whole.as_ref().map(|whole| whole.f_mul_scalar(share)).transpose()?;
             let at = LossPoint { normaliser: normaliser.as_ref(), ..at };
-            if std::env::var("TRAINER_T").is_ok() { crate::allocator::release_freed_memory(); }
+            if std::env::var("TRAINER_T").is_ok() {
+                crate::allocator::release_freed_memory();
+            }
             losses.push((share, learn(part, network, chain, at)?.detached()));
         }
         LossValues::of_parts(losses)

@@ -42,7 +42,9 @@ fn step(request: &Request, json: bool) -> Result<()> {
     };
     let (config, registry) = super::commands::resolve(&request, |_| RunConfig::default())?;
     let times = bench::step(&config, &registry, &StepOptions { steps, warm_up, keep })?;
-    let Some(batch) = config.train.batch.images() else { bail!("batch=auto is for training; give the images of a step") };
+    let Some(batch) = config.train.batch.images() else {
+        bail!("batch=auto is for training; give the images of a step")
+    };
     let peak_rss = Peaks::now(device::parse(&config.train.device)?).process.unwrap_or(0);
     let images = batch as f64 / times.step;
     if json {

@@ -10,6 +10,7 @@ unsafe extern "C" {
     safe fn trainer_allocator_peak() -> u64;
     safe fn trainer_allocator_reset_peak();
     safe fn trainer_allocator_set_limit(bytes: u64);
+    safe fn trainer_allocator_release_kept();
     safe fn trainer_allocator_made() -> u64;
     safe fn trainer_allocator_fail(number: u64);
 }
@@ -64,6 +65,7 @@ impl Allocator for Cpu {
     }
 
     fn release_unused(&self) {
+        trainer_allocator_release_kept();
         crate::allocator::release_freed_memory();
     }
 }
@@ -114,11 +116,14 @@ mod tests {
     #[test]
     fn blocks_are_aligned_and_empty_ones_are_none() {
         let made = Cpu.made();
-        let blocks = [1i64, 63, 64, 65, 1000, 1 << 20].map(|size| Tensor::zeros([size], (Kind::Uint8, Device::Cpu)));
+        let sizes = [1i64, 63, 64, 65, 1000, (1 << 20) - 1, 1 << 20, 5 << 20];
+        let blocks = sizes.map(|size| Tensor::ones([size], (Kind::Uint8, Device::Cpu)));
         assert!(blocks.iter().all(|block| (block.data_ptr() as usize).is_multiple_of(64)));
-        assert_eq!(Cpu.made() - made, 6);
+        let sums = blocks.iter().map(|block| block.sum(Kind::Int64).int64_value(&[]));
+        assert!(sums.eq(sizes), "none overlaps another");
+        assert_eq!(Cpu.made() - made, 2 * 8, "blocks and sums");
         assert!(Tensor::zeros([0], (Kind::Uint8, Device::Cpu)).data_ptr().is_null());
-        assert_eq!(Cpu.made() - made, 6);
+        assert_eq!(Cpu.made() - made, 2 * 8);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use tch::Tensor;
 use trainer_sdk::abi::{Opaque, Sink, Status};
 
 use super::Source;
+use crate::memory::guarded;
 
 /// What is run, from its inputs.
 pub type Block = Box<dyn Fn(&[Tensor]) -> Result<Tensor>>;
@@ -64,7 +65,7 @@ extern "C" fn run(
     let (block, inputs) = unsafe { (&*context.cast::<Block>(), std::slice::from_raw_parts(inputs, count)) };
     // SAFETY: as above.
     let tensors: Vec<Tensor> = inputs.iter().map(|&input| unsafe { Tensor::clone_from_ptr(input) }).collect();
-    let result = std::panic::catch_unwind(AssertUnwindSafe(|| block(&tensors)));
+    let result = std::panic::catch_unwind(AssertUnwindSafe(|| guarded(|| block(&tensors))));
     match result.map_err(|_| anyhow!("a panic, reported above")).and_then(|tensor| tensor.context("in a region")) {
         Ok(tensor) => {
             // SAFETY: the place is the caller's; the result's reference goes with the pointer.

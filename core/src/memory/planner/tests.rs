@@ -78,7 +78,11 @@ fn recomputing_is_never_taken_for_faster_than_it_can_be() {
     let mut busy = Made { bytes: [[100, 600], [100, 550]], seconds: [[0.0, 3.4], [0.0, 0.8]], ..processor() };
     let choice = choose(&demand(Some(256)), &mut busy).unwrap();
     assert_eq!(choice.levels.iter().map(|level| level.seconds[1]).collect::<Vec<_>>(), [3.4, 3.4]);
-    assert_eq!((choice.micro_batch, choice.levels[choice.chosen].checkpointing), (8, true), "the larger micro-batch of equals");
+    assert_eq!(
+        (choice.micro_batch, choice.levels[choice.chosen].checkpointing),
+        (8, true),
+        "the larger micro-batch of equals"
+    );
 }
 
 #[test]
