@@ -17,6 +17,8 @@
 #include <map>
 #include <mutex>
 #include <new>
+#include <cstdlib>
+#include <cstdio>
 
 namespace {
 
@@ -90,6 +92,17 @@ class Kept {
         return start;
     }
 
+    // The one next in size, or null; its size, too.
+    void* take_near(uint64_t& size) {
+        std::unique_lock<std::mutex> lock(mutex);
+        if (by_size.empty()) return nullptr;
+        auto found = by_size.lower_bound(size);
+        if (found == by_size.end()) --found;
+        size = found->first;
+        lock.unlock();
+        return take(size);
+    }
+
     void put(void* start, uint64_t size) {
         std::lock_guard<std::mutex> lock(mutex);
         static_cast<Header*>(start)->size = size;
@@ -112,6 +125,8 @@ class Kept {
         }
     }
 
+    uint64_t total() { std::lock_guard<std::mutex> lock(mutex); return bytes; }
+
   private:
     std::mutex mutex;
     std::list<void*> by_age;  // oldest first
@@ -130,15 +145,31 @@ c10::Allocator& base() {
     return allocator;
 }
 
+int env(const char* n, int d) { const char* v = getenv(n); return v ? atoi(v) : d; }
+const int SLACK = env("X_SLACK", 0), HUGEP = env("X_HUGE", 0), REMAP = env("X_REMAP", 0);
+std::atomic<uint64_t> remaps{0}, misses{0}, missed{0}, hits{0};
+struct Rep { ~Rep() { if (getenv("X_REP")) fprintf(stderr, "hits %lu misses %lu missed MiB %lu ceiling %lu remaps %lu\n", hits.load(), misses.load(), missed.load() >> 20, ceiling.load() >> 20, remaps.load()); } } rep;
 void* map(uint64_t size) {
+    misses++; missed += size;
     void* start = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (HUGEP && size >= (uint64_t(HUGEP) << 20)) madvise(start, size, MADV_HUGEPAGE);
     return start == MAP_FAILED ? nullptr : start;
 }
 
 void* make_large(uint64_t size) {
     uint64_t now = enter(size);
-    if (void* start = kept().take(size)) return start;
+    if (void* start = kept().take(size)) { hits++; return start; }
     uint64_t most = ceiling.load(RELAXED);
+    most += most / 100 * SLACK;
+    if (REMAP && kept().total() > (most > now ? most - now : 0)) {
+        uint64_t old = size;
+        if (void* near = kept().take_near(old)) {
+            remaps++;
+            void* start = mremap(near, old, size, MREMAP_MAYMOVE);
+            if (start != MAP_FAILED) { kept().trim(most > now ? most - now : 0); return start; }
+            munmap(near, old);
+        }
+    }
     kept().trim(most > now ? most - now : 0);
     void* start = map(size);
     if (!start) {
