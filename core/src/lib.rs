@@ -15,6 +15,8 @@ pub mod cli;
 pub mod config;
 mod crash;
 mod near;
+#[cfg(test)]
+mod own_process;
 pub mod settings;
 
 pub mod device;
