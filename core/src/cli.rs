@@ -3,6 +3,7 @@
 mod bench;
 mod commands;
 mod data;
+mod doctor;
 mod view;
 
 use std::{
@@ -23,7 +24,8 @@ use crate::{
     data::decode::is_decoding,
     plugin,
     report::print_line,
-    settings::{Join, Request},
+    settings::{self, Join, Request},
+    threads,
 };
 
 /// Trains YOLOv12 detectors; augmentation, schedule, loss and export are plugins.
@@ -45,6 +47,7 @@ Keys are those that YOLO users know, as `key=value` or `--key value`; options of
   trainer info model=yolo12n
   trainer data check data.yaml                   what would be refused, with file and line
   trainer data view data.yaml                    a sheet of its pictures with their boxes
+  trainer doctor                                 what this machine gives, and why training would be slow
   trainer plugin new my_loss --kind loss         write a plugin project
 
 Exit codes: 0 done, 1 a mistake in what was asked for, 2 a plugin was refused or failed, 4 an internal error.";
@@ -72,6 +75,8 @@ enum Verb {
     /// List, inspect, check, write and trust plugins
     #[command(subcommand)]
     Plugin(plugin::Verb),
+    /// Try what this machine gives a training run, and say why it would be slow
+    Doctor(doctor::Args),
     /// Make the demo data and say where it is
     Demo,
     /// Write a script that completes this command line in a shell
@@ -98,7 +103,8 @@ struct RunArgs {
 }
 
 /// Verbs, and the flags that are not keys, as clap knows them.
-const VERBS: [&str; 10] = ["train", "val", "export", "info", "bench", "data", "plugin", "demo", "completions", "help"];
+const VERBS: [&str; 11] =
+    ["train", "val", "export", "info", "bench", "data", "plugin", "doctor", "demo", "completions", "help"];
 const FLAGS: [&str; 7] = ["--config", "--plugin", "--json", "--help", "-h", "--version", "-V"];
 
 /// Whether any thread of the trainer (not of a plugin) has panicked.
@@ -123,7 +129,11 @@ pub fn main() -> ExitCode {
     }));
     let words = std::env::args_os().collect::<Vec<_>>();
     let words =
-        if words.get(1).is_some_and(|verb| verb == "plugin" || verb == "data") { words } else { normalise(words) };
+        if words.get(1).is_some_and(|verb| ["plugin", "data", "doctor"].contains(&verb.to_str().unwrap_or_default())) {
+            words
+        } else {
+            normalise(words)
+        };
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => {
@@ -149,12 +159,13 @@ fn run(cli: Cli) -> Result<ExitCode> {
     match cli.verb {
         Verb::Plugin(verb) => return plugin::run(&verb),
         Verb::Data(verb) => return data::run(&verb),
+        Verb::Doctor(args) => return doctor::run(&args),
         Verb::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "trainer", &mut std::io::stdout());
             Ok(())
         }
-        Verb::Train(args) => commands::train(&Request { join: Join::All, ..request(&args)? }, args.json),
-        Verb::Val(args) => commands::val(&request(&args)?, args.json),
+        Verb::Train(args) => commands::train(&Request { join: Join::All, ..computing(&args)? }, args.json),
+        Verb::Val(args) => commands::val(&computing(&args)?, args.json),
         Verb::Export(args) => commands::export(&Request { join: Join::Exporters, ..request(&args)? }, args.json),
         Verb::Info(args) => commands::info(&request(&args)?, args.json),
         Verb::Bench { what, args } => bench::run(what, &request(&args)?, args.json),
@@ -178,6 +189,14 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 fn request(args: &RunArgs) -> Result<Request> {
     let keys = keys(&args.keys)?;
     Ok(Request { file: args.config.clone(), plugins: args.plugin.clone(), join: Join::None, keys })
+}
+
+/// The request of a verb that computes for long: in a process whose threads wait as it asks for.
+fn computing(args: &RunArgs) -> Result<Request> {
+    let request = request(args)?;
+    let (wait, threads) = settings::threads(&request);
+    threads::restart(wait, threads);
+    Ok(request)
 }
 
 /// Words as keys and values.

@@ -11,6 +11,8 @@ use crate::{
     data::cache::CacheKind,
     precision::Amp,
     registry::Options,
+    threads::Wait,
+    torch::attention::Attention,
 };
 
 /// A whole run.
@@ -134,8 +136,17 @@ pub struct TrainConfig {
     pub amp: Amp,
     /// Whether blocks of the network keep their input only and run once more in the backward pass: less memory, more time.
     pub gradient_checkpointing: bool,
-    /// `cpu`.
+    /// `auto` (a GPU where there is one, else the processor), `cpu`, or a GPU by its number: `0` or `cuda:0`.
     pub device: String,
+    /// The kernel of attention: `auto` (libtorch's choice), `flash`, `efficient`, `math` or `cudnn`.
+    pub attention: Attention,
+    /// Whether a GPU computes the same bits again, at some cost of speed; the processor always does.
+    pub deterministic: bool,
+    /// Threads that compute on the processor; without a number, one a core.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<usize>,
+    /// How they wait for one another: `active`, `passive` or `auto`.
+    pub wait: Wait,
     /// Decides weights, order and augmentation.
     pub seed: u64,
     /// Epochs without a better mAP50-95 after which training stops; 0 never stops.
@@ -335,7 +346,11 @@ impl Default for TrainConfig {
             multi_scale: 0.0,
             amp: Amp::default(),
             gradient_checkpointing: false,
-            device: "cpu".into(),
+            device: "auto".into(),
+            attention: Attention::Auto,
+            deterministic: true,
+            threads: None,
+            wait: Wait::Auto,
             seed: 0,
             patience: 100,
             gains: Gains::default(),

@@ -17,7 +17,9 @@ mod crash;
 mod near;
 #[cfg(test)]
 mod own_process;
+mod process;
 pub mod settings;
+pub mod threads;
 
 pub mod device;
 pub mod registry;
@@ -54,6 +56,7 @@ pub mod checkpoint;
 pub mod progress;
 pub mod report;
 
+pub mod doctor;
 pub mod export;
 pub mod plugin;
 mod run_dir;

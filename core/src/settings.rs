@@ -17,6 +17,7 @@ use crate::{
     config::{ComponentConfig, RunConfig},
     near::near,
     registry::Registry,
+    threads::Wait,
 };
 use check::{Refused, check};
 use run_file::RunFile;
@@ -47,7 +48,7 @@ pub enum Join {
 }
 
 /// Keys of the command line and the places in the configuration that they set.
-pub const KEYS: [(&str, &str); 39] = [
+pub const KEYS: [(&str, &str); 43] = [
     ("data", "data.path"),
     ("fraction", "data.fraction"),
     ("single_cls", "data.single_cls"),
@@ -70,6 +71,10 @@ pub const KEYS: [(&str, &str); 39] = [
     ("amp", "train.amp"),
     ("gradient_checkpointing", "train.gradient_checkpointing"),
     ("device", "train.device"),
+    ("attention", "train.attention"),
+    ("deterministic", "train.deterministic"),
+    ("threads", "train.threads"),
+    ("wait", "train.wait"),
     ("seed", "train.seed"),
     ("patience", "train.patience"),
     ("box", "train.gains.box"),
@@ -93,9 +98,8 @@ pub const KEYS: [(&str, &str); 39] = [
 const LOADING: [&str; 2] = ["plugin_policy", "plugins_lock"];
 
 /// Keys that YOLO users know and that this version does not offer yet.
-const NOT_YET: [&str; 14] = [
+const NOT_YET: [&str; 13] = [
     "ddp",
-    "deterministic",
     "dynamic",
     "freeze",
     "half",
@@ -114,6 +118,20 @@ const NOT_YET: [&str; 14] = [
 #[must_use]
 pub fn training(has_data: bool) -> RunConfig {
     if has_data { RunConfig::default() } else { RunConfig::demo() }
+}
+
+/// How many threads compute and how they wait, as a request asks for it. For what must be known before anything is loaded:
+/// values that cannot be meant count as not given here, and are refused by [`resolve`].
+#[must_use]
+pub fn threads(request: &Request) -> (Wait, Option<usize>) {
+    let file = request.file.as_deref().and_then(|path| RunFile::read(path).ok());
+    let value = |name: &str| {
+        let typed = request.keys.iter().rev().find(|(key, _)| key == name).map(|(_, text)| text.clone());
+        let written = || file.as_ref()?.values.pointer(&format!("/train/{name}")).cloned();
+        typed.map(|text| parse(&text, None).unwrap_or(Value::Null)).or_else(written).unwrap_or(Value::Null)
+    };
+    let wait = serde_json::from_value(value("wait")).unwrap_or_default();
+    (wait, value("threads").as_u64().and_then(|threads| usize::try_from(threads).ok()))
 }
 
 /// Resolves a request; loads the plugins that it names. `defaults` is told whether the request names data.

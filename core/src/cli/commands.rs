@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
+use tch::Kind;
 
 use crate::{
     checkpoint::{self, Card},
@@ -12,6 +13,7 @@ use crate::{
     device,
     export::Calibration,
     model::{Network, Scale, Survey, Yolo12},
+    process,
     registry::Registry,
     report::{print_line, print_result},
     run,
@@ -22,6 +24,7 @@ use crate::{
 /// Trains, and says where the results are.
 pub(super) fn train(request: &Request, json: bool) -> Result<()> {
     let (config, registry) = resolve(request, settings::training)?;
+    process::prepare(&config.train, device::parse(&config.train.device)?, Kind::Float)?;
     let summary = crate::train::train(&config, &registry)?;
     let weights = summary.dir.join("weights/best.safetensors");
     if json {
@@ -185,7 +188,9 @@ fn resolve_with_weights(
     let mut registry = Registry::built_in();
     let config = settings::resolve(request, |_| defaults.clone(), &mut registry)?;
     let weights = config.model.weights.context(missing)?;
-    let (network, card) = checkpoint::load(&weights, device::parse(&config.train.device)?)?;
+    let device = device::parse(&config.train.device)?;
+    process::prepare(&config.train, device, Kind::Float)?;
+    let (network, card) = checkpoint::load(&weights, device)?;
     defaults.model.imgsz = card.imgsz;
     let config = settings::resolve(request, |_| defaults, &mut registry)?;
     tell_plugins(&registry, &config);

@@ -30,18 +30,18 @@ pub struct Args {
 
 /// One component.
 #[derive(Serialize)]
-struct Row {
+pub(crate) struct Row {
     /// None where the file's manifest cannot be read.
-    kind: Option<String>,
+    pub kind: Option<String>,
     /// As `kind`.
-    name: Option<String>,
+    pub name: Option<String>,
     version: Option<String>,
     doc: Option<String>,
     /// The plugin's file; none for a built-in.
     file: Option<PathBuf>,
-    status: Status,
+    pub status: Status,
     /// Why it is not ok, whole.
-    reason: Option<String>,
+    pub reason: Option<String>,
     /// The refusal's stable name.
     code: Option<&'static str>,
     /// Whether the file was tried out before.
@@ -75,6 +75,12 @@ pub(super) fn list(args: &Args) -> Result<u8> {
         print_result(&format!("\nno plugins in\n{}", places.join("\n")));
     }
     Ok(0)
+}
+
+/// The components of all plugin files that can be found, and the folders that were searched.
+pub(crate) fn found() -> (Vec<Row>, Vec<PathBuf>) {
+    let seen = trainer_loader::list(&LoadOptions::default());
+    (plugins(&seen, &built_in()), trainer_loader::search_path())
 }
 
 fn built_in() -> Vec<Row> {

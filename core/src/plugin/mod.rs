@@ -13,6 +13,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Subcommand;
 
+pub(crate) use list::{Row, found};
+pub(crate) use status::Status;
+
 /// The verbs below `trainer plugin`.
 #[derive(Subcommand)]
 pub enum Verb {

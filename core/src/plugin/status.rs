@@ -6,7 +6,7 @@ use trainer_loader::{Inspected, LoadError};
 /// What becomes of a plugin file that somebody names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Status {
+pub(crate) enum Status {
     /// It would be loaded.
     Ok,
     /// Its policy asks for more trust than it has, or others could have written it.

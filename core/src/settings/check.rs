@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{KEYS, run_file::RunFile};
 use crate::{
     config::{RunConfig, TrainConfig},
-    device,
+    device::{self, Choice},
     model::Scale,
 };
 
@@ -56,7 +56,8 @@ pub(super) fn check(config: &RunConfig) -> Result<(), Refused> {
     let is_fraction = fraction > 0.0 && fraction <= 1.0;
     let faults = [
         ("model", model.name.parse::<Scale>().err().map(text)),
-        ("device", device::parse(&train.device).err().map(text)),
+        ("device", device_fault(&train.device)),
+        ("threads", train.threads.and_then(|value| at_least_1("threads", value, "computes nothing"))),
         ("amp", amp_fault(train)),
         ("imgsz", (!is_size).then(|| format!("imgsz={imgsz} is not a multiple of 32; take imgsz={near_size}"))),
         ("batch", at_least_1("batch", train.batch, "trains nothing")),
@@ -88,4 +89,13 @@ pub(super) fn check(config: &RunConfig) -> Result<(), Refused> {
 fn amp_fault(train: &TrainConfig) -> Option<String> {
     let device = device::parse(&train.device).ok()?;
     train.amp.kind(device, true).err().map(|reason| reason.to_string())
+}
+
+/// A device that cannot be used; where the choice is ours there is always one, and nothing is opened for it here.
+fn device_fault(device: &str) -> Option<String> {
+    let opened = device.parse::<Choice>().and_then(|choice| match choice {
+        Choice::Auto => Ok(()),
+        named => named.open().map(drop),
+    });
+    opened.err().map(|reason| format!("{reason:#}"))
 }

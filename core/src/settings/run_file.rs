@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn refusals_name_the_line() {
-        let fields = "epochs, batch, multi_scale, amp, gradient_checkpointing, device, seed, patience, gains, project, name, exist_ok, plots; did you mean `epochs`?";
+        let fields = "epochs, batch, multi_scale, amp, gradient_checkpointing, device, attention, deterministic, threads, wait, seed, patience, gains, project, name, exist_ok, plots; did you mean `epochs`?";
         let yaml = message("run.yaml", "train:\n  batch: 2\n  epoch: 1\n");
         assert_eq!(yaml, format!("run.yaml:3: unknown field `epoch`, expected one of {fields}"));
         let toml = message("run.toml", "[train]\nbatch = 2\nepoch = 1\n");
