@@ -243,3 +243,16 @@ fn completions_know_the_verbs() {
     let (code, out, _) = Place::new().run("completions bash");
     assert!(code == 0 && out.contains("plugin") && out.contains("complete -F _trainer"), "{out}");
 }
+
+#[test]
+fn the_doctor_names_what_is_refused_or_hidden() {
+    let place = Place::new();
+    place.put("liblabel_smooth.so", "bin/a.so").put("liblabel_smooth.so", "bin/b.so");
+    place.put("libfocal.so", "plugins/c.so");
+    let (code, out, err) = place.run("doctor device=cpu --require plugins");
+    let hidden = "loss label_smooth of ~/bin/b.so is shadowed: ~/bin/a.so has that name and comes first";
+    let told = format!("required plugins: {hidden}; plugin ~/plugins/c.so ");
+    assert!(code == 1 && err.starts_with(&told), "{err}");
+    assert!(out.contains("\nplugins      loss label_smooth\n"), "{out}");
+    assert!(out.contains(&format!("\nwarning      {hidden}\nwarning      plugin ~/plugins/c.so ")), "{out}");
+}

@@ -9,7 +9,7 @@ const ROOMS: [&str; 6] = ["sdk", "core", "plugins", "tests", "examples", "script
 
 /// The only files and folders with unsafe code: both ends of the plugin boundary, the calls into libtorch and libc, loops
 /// for one kind of processor, and plugins that are there to crash.
-const UNSAFE: [&str; 37] = [
+const UNSAFE: [&str; 43] = [
     "core/loader/src/conformance.rs",
     "core/loader/src/guest.rs",
     "core/loader/src/host.rs",
@@ -25,7 +25,13 @@ const UNSAFE: [&str; 37] = [
     "core/src/plugin/check/faulty.rs",
     "core/src/plugin/check/host.rs",
     "core/src/plugin/check/usage.rs",
+    "core/src/process.rs",
+    "core/src/torch/attention.rs",
+    "core/src/torch/autocast.rs",
+    "core/src/torch/context.rs",
     "core/src/torch/conv.rs",
+    "core/src/torch/cuda/",
+    "core/src/torch/libraries.rs",
     "core/src/torch/memory.rs",
     "core/src/torch/operator.rs",
     "core/src/torch/region.rs",
@@ -51,7 +57,7 @@ const UNSAFE: [&str; 37] = [
 
 /// Every top-level key of the command line: a promise to users, so it comes in here on purpose and never leaves.
 const KEYS: &str = "data fraction single_cls workers cache cache_dir rect model weights imgsz optimizer lr0 momentum weight_decay nbs schedule epochs \
-    batch multi_scale amp gradient_checkpointing device seed patience box cls dfl project name exist_ok plots conf iou max_det \
+    batch multi_scale amp gradient_checkpointing device attention deterministic threads wait seed patience box cls dfl project name exist_ok plots conf iou max_det \
     on_error format out plugin_policy plugins_lock";
 
 const BUILT_IN: &str = "augmentation bgr, augmentation blur, augmentation clahe, augmentation copy_paste, \
