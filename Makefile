@@ -2,7 +2,9 @@
 CARGO_FLAGS = --release --locked
 export TRAINER_REAL_DATA ?= $(CURDIR)/../shared/data
 
-.PHONY: demo test bench book build setup check fmt clippy deny
+BUNDLE ?= $(or $(CARGO_TARGET_DIR),target)/bundle
+
+.PHONY: demo test bench book bundle test-cuda build setup check fmt clippy deny
 
 demo: build
 	target/release/trainer --plugin label_smooth.so
@@ -14,6 +16,14 @@ bench: build
 	OMP_NUM_THREADS=1 cargo bench --profile release --locked -p trainer --bench calls --bench chain --bench decode --bench dispatch --bench load
 	scripts/bench-table
 	scripts/bench-loader
+
+# What a machine with a GPU needs for the checks below, which take neither cargo nor network.
+bundle: build
+	scripts/bundle "$(BUNDLE)"
+
+test-cuda:
+	@[ -x "$(BUNDLE)/test-cuda" ] || { echo "there is no bundle in $(BUNDLE); make one with: make bundle" >&2; exit 1; }
+	@"$(BUNDLE)/test-cuda"
 
 # The pages of docs/ as a site in target/book; they read as they are, too.
 book:

@@ -82,6 +82,7 @@ impl Run {
             .env("XDG_CACHE_HOME", self.path("home/cache"))
             .env("OMP_NUM_THREADS", "1")
             .env("RUST_BACKTRACE", "1") // asked for, and still none is shown
+            .envs(env::var_os("LD_LIBRARY_PATH").map(|path| ("LD_LIBRARY_PATH", path))) // libtorch, outside the checkout
             .output()
             .unwrap();
         let bin = self.trainer.parent().unwrap();
