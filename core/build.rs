@@ -6,8 +6,8 @@ use std::{
 };
 
 /// One file a subject.
-const SHIMS: [&str; 8] =
-    ["autocast", "context", "conv_bn_act", "dispatch", "normalize", "region", "source", "tensor"];
+const SHIMS: [&str; 9] =
+    ["allocator", "autocast", "context", "conv_bn_act", "dispatch", "normalize", "region", "source", "tensor"];
 /// What is for GPUs alone, in a library of its own.
 const CUDA_SHIMS: [&str; 4] = ["device", "graph", "memory", "stream"];
 

@@ -68,6 +68,24 @@ fn kernels_are_told_by_what_they_did() {
 }
 
 #[test]
+fn kernels_are_timed_in_each_type() {
+    let run = Command::new(built("trainer"))
+        .args(["bench", "attention", "device=cpu", "imgsz=64", "batch=1", "--json"])
+        .env("OMP_NUM_THREADS", "1")
+        .output()
+        .unwrap();
+    let document: Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(document["shape"], serde_json::json!({ "rows": 4, "heads": 4, "tokens": 4, "channels": 32 }));
+    let trials = document["trials"].as_array().unwrap();
+    let dtypes: Vec<_> = trials.iter().step_by(4).map(|trial| trial["dtype"].as_str().unwrap()).collect();
+    assert_eq!((trials.len(), dtypes), (8, vec!["float32", "bfloat16"]));
+    let (flash, math) = (&trials[0]["cost"], &trials[2]["cost"]);
+    assert!(math["seconds"].as_f64().unwrap() > 0.0 && flash["error"].as_f64().unwrap() < 1e-6, "{document}");
+    // The output and three gradients of 4 x 4 x 4 x 32 floats, 8 KiB each, at the least.
+    assert!(flash["peak_bytes"].as_u64().unwrap() >= 4 * 8192, "{document}");
+}
+
+#[test]
 fn what_is_required_and_does_not_hold_is_exit_code_1() {
     let (code, _, stderr) = doctor(&["device=cpu", "--require", "attention=math,gloo", "--require", "device=cpu"], &[]);
     assert_eq!((code, stderr.as_str()), (0, ""));

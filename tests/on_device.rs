@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, env};
 
-use crate::golden;
+use crate::{golden, run::Run};
 use tch::{Device, Kind, Tensor};
 use trainer::{
     data::loader::Buffer,
@@ -12,7 +12,7 @@ use trainer::{
     doctor::attention::{Shape, trials},
     ema::Ema,
     loss::{LossChain, LossParameters, LossPoint, Objects},
-    model::{Anchors, Network, Scale, Yolo12},
+    model::{Anchors, Keep, Network, Scale, Training, Yolo12},
     optimizer::{Optimizer, Rule, RunSize},
     registry::Registry,
     torch::{self, RandomState, Tf32, cuda},
@@ -92,8 +92,14 @@ fn tensors(network: &Network) -> BTreeMap<String, Tensor> {
     network.tensors().map(|(spec, tensor)| (spec.name.clone(), cpu(tensor))).collect()
 }
 
-fn train((optimizer, lr): (&str, f64), kind: Kind, device: Device) -> Trained {
+fn train(
+    (optimizer, lr): (&str, f64),
+    kind: Kind,
+    device: Device,
+    training: impl FnOnce(Training) -> Training,
+) -> Trained {
     let mut network = network(kind, device);
+    network.set_training(training(network.training()));
     let gains = [("box", 7.5), ("cls", 0.5), ("dfl", 1.5)].map(|(name, gain)| (name.to_owned(), gain));
     let detection = Registry::built_in().loss("detection", "{}").unwrap();
     let parameters = LossParameters::new(kind, device, true);
@@ -157,7 +163,8 @@ fn losses_gradients_and_weights_are_the_processor_s_in_float64() {
     let device = tested();
     // AdamW makes steps of full length out of gradients that are 0 but for rounding, so they have to be short.
     for optimizer in [("SGD", 0.01), ("AdamW", 1e-4)] {
-        let (got, wanted) = (train(optimizer, Kind::Float, device), train(optimizer, Kind::Double, Device::Cpu));
+        let train = |kind, device| train(optimizer, kind, device, |training| training);
+        let (got, wanted) = (train(Kind::Float, device), train(Kind::Double, Device::Cpu));
         let losses: Vec<_> =
             got.losses.iter().zip(&wanted.losses).map(|(got, wanted)| (got / wanted - 1.0).abs()).collect();
         assert!(losses[0] < 1e-4 && losses.iter().all(|error| *error < 1e-2), "{optimizer:?}: losses {losses:?}");
@@ -166,6 +173,42 @@ fn losses_gradients_and_weights_are_the_processor_s_in_float64() {
         assert!(gradients < 1e-3, "{optimizer:?}: gradients {gradients:e}");
         let (weights, average) = (worst(&got.weights, &wanted.weights), worst(&got.average, &wanted.average));
         assert!(weights.0 < 2e-2 && average.0 < 2e-2, "{optimizer:?}: weights {weights:?}, average {average:?}");
+    }
+}
+
+#[test]
+fn recomputation_changes_rounding_and_half_precision_little() {
+    let device = tested();
+    let sgd = ("SGD", 0.01);
+    let wanted = train(sgd, Kind::Double, Device::Cpu, |training| training);
+    let first = |trained: &Trained| (trained.losses[0] / wanted.losses[0] - 1.0).abs();
+    for (kind, keep, checkpointing, most) in [
+        (Kind::Float, Keep::Everything, false, 1e-3),
+        (Kind::Float, Keep::Outputs, true, 1e-3),
+        (Kind::Float, Keep::OutputsFused, true, 1e-3),
+        (Kind::BFloat16, Keep::OutputsFused, false, 0.3),
+        (Kind::BFloat16, Keep::OutputsFused, true, 0.3),
+    ] {
+        let got = train(sgd, Kind::Float, device, |_| Training { kind, keep, checkpointing });
+        let gradients = error(&flat(&got.gradients), &flat(&wanted.gradients));
+        let told = format!("{kind:?} {keep:?} {checkpointing}: loss {:e}, gradients {gradients:e}", first(&got));
+        assert!(first(&got) < 0.1 * most && gradients < most, "{told}");
+    }
+}
+
+#[test]
+fn a_run_starts_as_on_the_processor() {
+    let losses = |device: &str| {
+        let run = Run::new().keys(&format!("device={device} amp=False deterministic=True"));
+        run.expect(0);
+        let metrics = run.read("runs/train/train/metrics.jsonl");
+        let first: serde_json::Value = serde_json::from_str(metrics.lines().next().unwrap()).unwrap();
+        ["box", "cls", "dfl"].map(|term| first["loss"][term].as_f64().unwrap())
+    };
+    let device = gpu().map_or("cpu".to_owned(), |index| format!("cuda:{index}"));
+    let (got, wanted) = (losses(&device), losses("cpu"));
+    for (got, wanted) in got.iter().zip(wanted) {
+        assert!(wanted > 0.0 && (got / wanted - 1.0).abs() < 5e-3, "{got} and {wanted}"); // TF32 on a GPU
     }
 }
 
@@ -204,7 +247,7 @@ fn detections_are_the_processor_s() {
 fn kernels_of_attention_are_right() {
     let kinds = if gpu().is_some() { vec![Kind::Half, Kind::Float] } else { vec![Kind::BFloat16, Kind::Float] };
     for kind in kinds {
-        let trials = trials(tested(), kind, Shape::of_network(1)).unwrap();
+        let trials = trials(tested(), kind, Shape::of_network(1, 640)).unwrap();
         let ran: Vec<_> = trials.iter().filter(|trial| trial.cost.is_some()).map(|trial| trial.kernel.name()).collect();
         assert!(ran.contains(&"math") && ran.len() >= 2, "{kind:?}: only {ran:?} ran: {trials:?}");
     }

@@ -1,6 +1,6 @@
 //! Allocator: lets the C library keep freed memory for the next batch, instead of giving it back and faulting it in again.
 
-#![allow(unsafe_code)] // two settings of the C library
+#![allow(unsafe_code)] // settings of the C library
 
 /// Blocks up to this come from memory that is kept, in bytes; the most that glibc allows.
 #[cfg(target_env = "gnu")]
@@ -19,5 +19,15 @@ pub fn keep_freed_memory() {
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, KEPT_BLOCK);
         libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT_FREE);
+    }
+}
+
+/// Gives memory that was freed back to the system, whatever [`keep_freed_memory`] says: once, where figures are taken or
+/// memory is short.
+pub fn release_freed_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes no pointers and may be called at any time.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 use trainer_sdk::Rng;
 
 use crate::{
@@ -15,8 +15,10 @@ use crate::{
     loss::{LossPoint, Objects},
     model::{Anchors, Keep, Network, Scale, Training, Yolo12},
     optimizer::{Optimizer, Rule, RunSize},
+    process,
     registry::Registry,
     run,
+    torch::allocator,
 };
 
 /// Batches that are prepared, and used in turn.
@@ -35,7 +37,7 @@ pub struct StepOptions {
     pub keep: Keep,
 }
 
-/// Medians over the steps, in seconds.
+/// Medians over the steps, in seconds; the parts end where the device has done its work.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StepTimes {
     /// A whole step.
@@ -50,6 +52,8 @@ pub struct StepTimes {
     pub update: f64,
     /// The fastest and the slowest whole step.
     pub range: [f64; 2],
+    /// The most bytes that tensors have held on the device, batches and weights included.
+    pub peak_bytes: u64,
 }
 
 /// Times training steps on batches in memory: of the training images where `data` is configured, else of noise with 8
@@ -60,6 +64,7 @@ pub struct StepTimes {
 pub fn step(config: &RunConfig, registry: &Registry, options: &StepOptions) -> Result<StepTimes> {
     ensure!(options.steps > 0, "steps=0 times nothing");
     let device = device::parse(&config.train.device)?;
+    process::prepare(&config.train, device, config.train.amp.kind(device, device::has_bf16(device))?)?;
     let (classes, batches) = if config.data.path.is_some() { real(config, registry)? } else { synthetic(config)? };
     let description = Yolo12::new(config.model.name.parse::<Scale>()?, classes);
     let mut network = Network::new(description, config.train.seed, Kind::Float, device)?;
@@ -75,23 +80,25 @@ pub fn step(config: &RunConfig, registry: &Registry, options: &StepOptions) -> R
     let rates = optimizer.rates();
     let mut ema = Ema::new(&network)?;
 
+    let allocator = allocator(device)?;
+    allocator.reset_peak();
     let mut times: [Vec<f64>; 5] = Default::default();
     for i in 0..options.warm_up + options.steps {
         let batch = &batches[i % batches.len()];
         let (_, _, height, width) = batch.images.size4()?;
-        let mut at = vec![Instant::now()];
+        let mut at = vec![now(device)?];
         let predictions = network.forward_train(&batch.images)?;
-        at.push(Instant::now());
+        at.push(now(device)?);
         let anchors = Anchors::new(height, width, network.kind(), device);
         let point =
             LossPoint { size: (height, width), image_ids: &batch.image_ids, is_training: true, ..LossPoint::default() };
         let loss = chain.evaluate(&predictions, &anchors, &batch.objects, point)?;
-        at.push(Instant::now());
+        at.push(now(device)?);
         loss.total.f_backward()?;
-        at.push(Instant::now());
+        at.push(now(device)?);
         optimizer.step(&rates)?;
         ema.update()?;
-        at.push(Instant::now());
+        at.push(now(device)?);
         if i >= options.warm_up {
             let spans = at.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64());
             let whole = (at[4] - at[0]).as_secs_f64();
@@ -101,7 +108,13 @@ pub fn step(config: &RunConfig, registry: &Registry, options: &StepOptions) -> R
     times.iter_mut().for_each(|times| times.sort_by(f64::total_cmp));
     let range = [times[0][0], times[0][options.steps - 1]];
     let [step, forward, loss, backward, update] = times.map(|times| times[times.len() / 2]);
-    Ok(StepTimes { step, forward, loss, backward, update, range })
+    Ok(StepTimes { step, forward, loss, backward, update, range, peak_bytes: allocator.peak() })
+}
+
+/// When the device has done everything that it was given so far.
+fn now(device: Device) -> Result<Instant> {
+    device::synchronize(device)?;
+    Ok(Instant::now())
 }
 
 /// The most memory that this process has held so far, in bytes; 0 where the system does not say.

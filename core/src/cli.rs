@@ -168,7 +168,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Verb::Val(args) => commands::val(&computing(&args)?, args.json),
         Verb::Export(args) => commands::export(&Request { join: Join::Exporters, ..request(&args)? }, args.json),
         Verb::Info(args) => commands::info(&request(&args)?, args.json),
-        Verb::Bench { what, args } => bench::run(what, &request(&args)?, args.json),
+        Verb::Bench { what, args } => bench::run(what, &computing(&args)?, args.json),
         Verb::Demo => commands::demo(),
     }
     .map(|()| ExitCode::SUCCESS)

@@ -80,6 +80,17 @@ pub fn parse(name: &str) -> Result<Device> {
     name.parse::<Choice>()?.open()
 }
 
+/// Waits until the device has done everything that it was given; the processor always has.
+///
+/// # Errors
+/// What went wrong there meanwhile.
+pub fn synchronize(device: Device) -> Result<()> {
+    match device {
+        Device::Cuda(index) => cuda::open()?.synchronize(index),
+        _ => Ok(()),
+    }
+}
+
 /// Whether a GPU computes bfloat16 natively (compute capability 8.0 and above); `false` for the CPU.
 #[must_use]
 pub fn has_bf16(device: Device) -> bool {
@@ -122,11 +133,4 @@ mod tests {
         assert_eq!(parse("cpu").unwrap(), Device::Cpu);
         assert!(!has_bf16(Device::Cpu));
     }
-}
-
-/// Whether a GPU computes bfloat16 natively (compute capability 8.0 and above); `false` for the CPU.
-#[must_use]
-pub fn has_bf16(device: Device) -> bool {
-    let _ = device; // there is only the CPU yet
-    false
 }

@@ -36,7 +36,7 @@ pub fn prepare(train: &TrainConfig, device: Device, kind: Kind) -> Result<()> {
             unsafe { env::set_var("CUBLAS_WORKSPACE_CONFIG", ":4096:8") };
         }
     }
-    let shape = Shape::of_network(1);
+    let shape = Shape::of_network(1, 640);
     if let Some(kernel) = train.attention.kernel() {
         runs(kernel, device, kind, shape).with_context(|| format!("attention={kernel} does not run here"))?;
         // Validation computes in float32, which not every kernel can; it takes what is always there.

@@ -2,10 +2,16 @@
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::json;
+use tch::{Device, Kind};
 
 use crate::{
     bench::{self, StepOptions},
     config::RunConfig,
+    device,
+    doctor::{
+        self,
+        attention::{Shape, trials},
+    },
     model::Keep,
     report::print_result,
     settings::Request,
@@ -16,12 +22,15 @@ use crate::{
 pub(super) enum What {
     /// A training step, by its parts
     Step,
+    /// Each kernel of attention on the network's shapes, forward and backward
+    Attention,
 }
 
 /// Times and prints.
 pub(super) fn run(what: What, request: &Request, json: bool) -> Result<()> {
     match what {
         What::Step => step(request, json),
+        What::Attention => attention(request, json),
     }
 }
 
@@ -46,19 +55,20 @@ fn step(request: &Request, json: bool) -> Result<()> {
             "model": config.model.name, "imgsz": config.model.imgsz, "batch": config.train.batch, "steps": steps,
             "seconds": times.step, "fastest": times.range[0], "slowest": times.range[1], "forward": times.forward,
             "loss": times.loss, "backward": times.backward, "update": times.update, "images_per_second": images,
-            "peak_rss": bench::peak_rss(),
+            "peak_bytes": times.peak_bytes, "peak_rss": bench::peak_rss(),
         });
         print_result(&document.to_string());
         return Ok(());
     }
     print_result(&format!(
-        "{} at {} px, {} images: {:.1} ms a step ({:.1} to {:.1}, {steps} steps), {images:.1} images/s, peak {} MiB",
+        "{} at {} px, {} images: {:.1} ms a step ({:.1} to {:.1}, {steps} steps), {images:.1} images/s, tensors {} MiB, peak {} MiB",
         config.model.name,
         config.model.imgsz,
         config.train.batch,
         1e3 * times.step,
         1e3 * times.range[0],
         1e3 * times.range[1],
+        times.peak_bytes >> 20,
         bench::peak_rss() >> 20
     ));
     let parts = [
@@ -70,5 +80,26 @@ fn step(request: &Request, json: bool) -> Result<()> {
     for (name, time) in parts {
         print_result(&format!("  {name:<22} {:>8.1} ms {:>4.0} %", 1e3 * time, 100.0 * time / times.step));
     }
+    Ok(())
+}
+
+fn attention(request: &Request, json: bool) -> Result<()> {
+    let (config, _) = super::commands::resolve(request, |_| RunConfig::default())?;
+    let device = device::parse(&config.train.device)?;
+    let shape = Shape::of_network(config.train.batch as i64, config.model.imgsz);
+    let kinds: &[_] = match device {
+        Device::Cpu => &[Kind::Float, Kind::BFloat16],
+        _ => &[Kind::Float, Kind::BFloat16, Kind::Half],
+    };
+    let mut found = Vec::new();
+    for kind in kinds {
+        found.extend(trials(device, *kind, shape)?);
+    }
+    if json {
+        print_result(&json!({ "shape": shape, "trials": found }).to_string());
+        return Ok(());
+    }
+    print_result(&format!("attention {shape}"));
+    found.iter().for_each(|trial| print_result(&format!("  {:<9} {}", trial.kernel.name(), doctor::of_trial(trial))));
     Ok(())
 }

@@ -24,7 +24,8 @@ use crate::{
 /// Trains, and says where the results are.
 pub(super) fn train(request: &Request, json: bool) -> Result<()> {
     let (config, registry) = resolve(request, settings::training)?;
-    process::prepare(&config.train, device::parse(&config.train.device)?, Kind::Float)?;
+    let device = device::parse(&config.train.device)?;
+    process::prepare(&config.train, device, config.train.amp.kind(device, device::has_bf16(device))?)?;
     let summary = crate::train::train(&config, &registry)?;
     let weights = summary.dir.join("weights/best.safetensors");
     if json {

@@ -1,12 +1,13 @@
 //! Whether each kernel of attention really runs on a device, on the shapes of the network: by running it.
 
-use std::time::Instant;
+use std::{fmt, time::Instant};
 
 use anyhow::{Result, anyhow, ensure};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
-use super::device::{Meter, dtype, median, synchronize};
+use super::device::{Meter, dtype, median};
+use crate::device::synchronize;
 use crate::torch::attention::{Allowed, Kernel, choice};
 
 /// Queries, keys and values (rows, heads, tokens, channels).
@@ -23,10 +24,11 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// What yolo12s attends to at 640 pixels and stride 16, where the map is cut into four areas.
+    /// What yolo12s attends to at stride 16, where the map is cut into four areas; `imgsz` is the side of the input.
     #[must_use]
-    pub fn of_network(images: i64) -> Self {
-        Self { rows: 4 * images, heads: 4, tokens: 400, channels: 32 }
+    pub fn of_network(images: i64, imgsz: u32) -> Self {
+        let side = i64::from(imgsz / 32);
+        Self { rows: 4 * images, heads: 4, tokens: side * side, channels: 32 }
     }
 
     /// Queries, keys and values, laid out in memory as the network has them: side by side in the channels.
@@ -39,6 +41,13 @@ impl Shape {
         let all = flat.f_view(size)?.f_to_device(device)?.f_to_kind(kind)?.f_transpose(1, 2)?;
         let part = |i: i64| anyhow::Ok(all.f_narrow(-1, i * channels, channels)?.detach().set_requires_grad(true));
         Ok([part(0)?, part(1)?, part(2)?])
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Self { rows, heads, tokens, channels } = self;
+        write!(f, "{rows} x {heads} heads, {tokens} tokens, {channels} channels")
     }
 }
 

@@ -1,20 +1,8 @@
 //! What is common to measurements on any device.
 
-use anyhow::Result;
 use tch::{Device, Kind};
 
-use crate::torch::cuda;
-
-/// Waits until the device has done everything.
-///
-/// # Errors
-/// What went wrong there meanwhile.
-pub(super) fn synchronize(device: Device) -> Result<()> {
-    match device {
-        Device::Cuda(index) => cuda::open()?.synchronize(index),
-        _ => Ok(()),
-    }
-}
+use crate::torch::{Allocator, allocator};
 
 /// The name that people know a type by.
 pub(super) fn dtype(kind: Kind) -> &'static str {
@@ -35,27 +23,19 @@ pub(super) fn median(numbers: &mut [f64]) -> f64 {
 
 /// Counts the bytes that tensors take from now on.
 pub(super) struct Meter {
-    device: Device,
-    start: Option<u64>,
+    allocator: Option<&'static dyn Allocator>,
+    start: u64,
 }
 
 impl Meter {
     pub(super) fn start(device: Device) -> Self {
-        let start = match device {
-            Device::Cuda(index) => {
-                cuda::reset_peak(index).and_then(|()| cuda::Memory::of(index)).ok().map(|memory| memory.allocated)
-            }
-            _ => None,
-        };
-        Self { device, start }
+        let allocator = allocator(device).ok();
+        allocator.inspect(|allocator| allocator.reset_peak());
+        Self { allocator, start: allocator.map_or(0, Allocator::allocated) }
     }
 
     /// The most bytes since the start, above those that were held then; none where nobody counts.
     pub(super) fn peak(&self) -> Option<u64> {
-        let peak = match self.device {
-            Device::Cuda(index) => cuda::Memory::of(index).ok()?.allocated_peak,
-            _ => return None,
-        };
-        Some(peak.saturating_sub(self.start?))
+        Some(self.allocator?.peak().saturating_sub(self.start))
     }
 }

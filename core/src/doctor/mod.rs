@@ -27,7 +27,7 @@ use environment::Environment;
 use machine::{Processor, Ram};
 use optional::Distributed;
 use plugins::Plugins;
-pub use print::lines;
+pub use print::{lines, of_trial};
 pub use require::Requirement;
 use speed::Speed;
 
@@ -147,7 +147,7 @@ pub fn examine(choice: Choice) -> Result<Facts> {
         _ if has_bf16(device) => Kind::BFloat16,
         _ => Kind::Half,
     };
-    let shape = Shape::of_network(if device == Device::Cpu { 2 } else { 16 });
+    let shape = Shape::of_network(if device == Device::Cpu { 2 } else { 16 }, 640);
     let mut facts = Facts {
         trainer: Own { version: env!("CARGO_PKG_VERSION"), file: std::env::current_exe().ok() },
         libtorch: LibtorchFacts {

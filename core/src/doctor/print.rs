@@ -64,15 +64,11 @@ pub fn lines(facts: &Facts) -> Vec<String> {
             },
         );
     }
-    let shape = facts.attention_shape;
     say(
         "attention",
         format!(
-            "{} x {} heads, {} tokens, {} channels, as in yolo12s at 640 pixels; libtorch takes {}",
-            shape.rows,
-            shape.heads,
-            shape.tokens,
-            shape.channels,
+            "{}, as in yolo12s at 640 pixels; libtorch takes {}",
+            facts.attention_shape,
             facts.attention_taken.map_or("none", |kernel| kernel.name())
         ),
     );
@@ -103,7 +99,9 @@ fn of_plugins(usable: &[String]) -> String {
     }
 }
 
-fn of_trial(trial: &Trial) -> String {
+/// What came of one kernel of attention, in a line.
+#[must_use]
+pub fn of_trial(trial: &Trial) -> String {
     let Some(cost) = trial.cost else {
         return format!("does not run in {}: {}", trial.dtype, trial.reason.as_deref().unwrap_or_default());
     };

@@ -6,8 +6,8 @@ use anyhow::Result;
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
-use super::device::{dtype, median, synchronize};
-use crate::torch::channels_last;
+use super::device::{dtype, median};
+use crate::{device::synchronize, torch::channels_last};
 
 /// What came of one type.
 #[derive(Clone, Debug, Serialize)]

@@ -1,5 +1,6 @@
 //! What tch lacks: any ATen operator by name, and tensors as plugins see them.
 
+mod allocator;
 pub mod attention;
 mod autocast;
 mod context;
@@ -11,6 +12,7 @@ mod operator;
 mod region;
 mod table;
 
+pub use allocator::{Allocator, Cpu, allocator};
 pub use autocast::Autocast;
 pub use context::{Determinism, Libtorch, RandomState, Tf32};
 pub use conv::{Conv, Norm, Source};

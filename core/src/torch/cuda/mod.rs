@@ -4,6 +4,7 @@
 
 #![allow(unsafe_code)] // functions of our library for GPUs
 
+mod allocator;
 mod graph;
 mod library;
 mod memory;
@@ -15,6 +16,7 @@ use std::{path::PathBuf, sync::OnceLock};
 use anyhow::{Result, anyhow};
 use trainer_sdk::abi::Sink;
 
+pub use allocator::allocator;
 pub use graph::{Capture, Graph};
 pub use library::has_gpu;
 pub use memory::{Memory, empty_cache, reset_peak, set_fraction};
