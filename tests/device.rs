@@ -106,6 +106,17 @@ fn a_gpu_that_is_not_there_is_refused_before_anything_is_done() {
 }
 
 #[test]
+fn checks_of_a_gpu_say_that_there_is_none() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/test-cuda");
+    if has_gpu() {
+        return all_libraries_for_gpus_open_up_to_the_driver();
+    }
+    let Output { status, stdout, stderr } = Command::new(script).output().unwrap();
+    let told = "test-cuda: no GPU: the system shows none (no /dev/nvidia0); nothing was tried\n";
+    assert_eq!((status.code(), String::from_utf8(stderr).unwrap().as_str(), stdout.len()), (Some(1), told, 0));
+}
+
+#[test]
 fn devices_that_cannot_be_meant_are_refused_where_they_stand() {
     let message = Run::new().keys("device=0,1").expect(1);
     assert_eq!(message, "device=0,1 names 2 GPUs, and this version of the trainer trains on one; take device=0");

@@ -79,23 +79,24 @@ pub fn lines(facts: &Facts) -> Vec<String> {
     say("nccl", distributed.nccl.as_ref().map_or("not there".to_owned(), |file| file.display().to_string()));
     let tensorrt: Vec<_> = facts.tensorrt.iter().map(|file| file.display().to_string()).collect();
     say("tensorrt", if tensorrt.is_empty() { "not there".to_owned() } else { tensorrt.join(", ") });
-    say("plugins", of_plugins(&facts.plugins.usable));
+    let usable = &facts.plugins.usable;
+    say("plugins", if usable.is_empty() { "none found".to_owned() } else { some(usable) });
     for file in &facts.environment.preloaded {
         say("preloaded", file.display().to_string());
     }
     for (folder, names) in &facts.environment.search_path {
-        say("LD_LIBRARY_PATH", format!("{} holds {}", folder.display(), names.join(", ")));
+        say("search path", format!("{} (LD_LIBRARY_PATH) holds {}", folder.display(), some(names)));
     }
     facts.warnings.iter().for_each(|warning| say("warning", warning.clone()));
     lines
 }
 
-fn of_plugins(usable: &[String]) -> String {
+/// The first names of a list.
+fn some(names: &[String]) -> String {
     const SHOWN: usize = 5;
-    match usable.len().saturating_sub(SHOWN) {
-        _ if usable.is_empty() => "none found".to_owned(),
-        0 => usable.join(", "),
-        more => format!("{} and {more} more, as `trainer plugin list` shows", usable[..SHOWN].join(", ")),
+    match names.len().saturating_sub(SHOWN) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names[..SHOWN].join(", ")),
     }
 }
 
