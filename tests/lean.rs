@@ -97,7 +97,7 @@ fn bfloat16_keeps_parameters_statistics_and_predictions_in_float32() {
     let fused = run("n", Kind::Float, training(Kind::BFloat16, Keep::OutputsFused, false));
     let (plain_error, error) = (share(&plain.0, &exact.0), share(&fused.0, &exact.0));
     println!("bfloat16: plain {plain_error:.2}, fused {error:.2}");
-    assert!(error < 1.5 * plain_error && error < 0.5, "plain {plain_error}, fused {error}");
+    assert!(error < 1.2 * plain_error && plain_error < 1.0, "plain {plain_error}, fused {error}");
     assert!(fused.0.values().all(|gradient| gradient.kind() == Kind::Float));
     let again = run("n", Kind::Float, training(Kind::BFloat16, Keep::OutputsFused, true));
     assert_eq!(distance(&again.0, &fused.0), 0.0, "checkpointing changes no bit");

@@ -1,8 +1,11 @@
 // The C face of the shims, as sdk/abi/src/{text,tensor}.rs define it.
 #pragma once
+#include <c10/util/Exception.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <exception>
 
 struct Str {
     const uint8_t* ptr;
@@ -34,3 +37,17 @@ struct TensorInfo {
 using Status = int32_t;
 constexpr Status OK = 0;
 constexpr Status FAILED = 1;
+
+// Runs `body`; an exception becomes FAILED and its text, since none may pass the boundary.
+template <class Body>
+Status guarded(Sink error, Body body) {
+    try {
+        body();
+        return OK;
+    } catch (const c10::Error& e) {
+        error.put(e.what_without_backtrace());
+    } catch (const std::exception& e) {
+        error.put(e.what());
+    }
+    return FAILED;
+}

@@ -104,7 +104,7 @@ extern "C" {
 
 // The result goes to `out`, where it comes from to `out_source`.
 Status trainer_conv_bn_act(const Conv* conv, void** out, void** out_source, Sink error) {
-    try {
+    return guarded(error, [&] {
         auto type = static_cast<at::ScalarType>(conv->dtype);
         std::vector<int64_t> stride(2, conv->stride), padding(2, conv->padding);
         std::optional<Normalization> norm;
@@ -143,12 +143,6 @@ Status trainer_conv_bn_act(const Conv* conv, void** out, void** out_source, Sink
         }
         *out = new at::Tensor(std::move(result));
         *out_source = new SourcePtr(std::move(made));
-        return OK;
-    } catch (const c10::Error& e) {
-        error.put(e.what_without_backtrace());
-    } catch (const std::exception& e) {
-        error.put(e.what());
-    }
-    return FAILED;
+    });
 }
 }

@@ -141,7 +141,7 @@ const void* trainer_operator_find(Str name, Str overload) {
 
 Status trainer_operator_call(const void* op, const Value* arguments, size_t num_arguments, Value* results,
                              size_t capacity, size_t* num_results, Sink error) {
-    try {
+    return guarded(error, [&] {
         const auto& handle = *static_cast<const c10::OperatorHandle*>(op);
         const auto& schema = handle.schema().arguments();
         TORCH_CHECK(num_arguments <= schema.size(), "takes ", schema.size(), " arguments, not ", num_arguments);
@@ -159,12 +159,6 @@ Status trainer_operator_call(const void* op, const Value* arguments, size_t num_
         Results out{results, capacity};
         for (const auto& value : stack) out.put(value);
         *num_results = out.count;
-        return OK;
-    } catch (const c10::Error& e) {
-        error.put(e.what_without_backtrace());
-    } catch (const std::exception& e) {
-        error.put(e.what());
-    }
-    return FAILED;
+    });
 }
 }

@@ -56,7 +56,7 @@ struct Surroundings {
           autocast(at::autocast::is_autocast_enabled(device.type())),
           autocast_type(at::autocast::get_autocast_dtype(device.type())) {}
 
-    void restore() const {
+    void set() const {
         auto cpu = at::detail::getDefaultCPUGenerator();
         cpu.set_state(cpu_random);
         if (device_random.defined()) {
@@ -66,6 +66,15 @@ struct Surroundings {
         at::autocast::set_autocast_enabled(device.type(), autocast);
         at::autocast::set_autocast_dtype(device.type(), autocast_type);
     }
+};
+
+// Sets other surroundings as long as it lives.
+struct Visit {
+    Surroundings own;
+
+    explicit Visit(const Surroundings& other) : own(other.device) { other.set(); }
+    Visit(const Visit&) = delete;
+    ~Visit() { own.set(); }
 };
 
 struct RegionBackward : torch::autograd::Node {
@@ -82,18 +91,17 @@ struct RegionBackward : torch::autograd::Node {
 
     variable_list apply(variable_list&& gradients) override {
         TORCH_CHECK(block, "a second backward pass through a region, which keeps what it needs for one");
+        if (!gradients[0].defined()) return variable_list(sources.size());
         variable_list inputs;
         for (size_t i = 0; i < sources.size(); i++)
             inputs.push_back(sources[i]->make().detach().set_requires_grad(task_should_compute_output(i)));
         sources.clear();
-        Surroundings now(inputs.at(0).device());
-        surroundings->restore();
         at::Tensor output;
         {
+            Visit visit(*surroundings);
             at::AutoGradMode with_gradients(true);
             output = block->run(inputs);
         }
-        now.restore();
         torch::autograd::backward({output}, {gradients[0].to(output.scalar_type())});
         block.reset();
         variable_list results;
@@ -110,7 +118,7 @@ extern "C" {
 // needs it any more, in any case.
 Status trainer_region(void* const* inputs, void* const* sources, size_t count, Block block, void** out, Sink error) {
     auto owner = std::make_unique<BlockOwner>(block);
-    try {
+    return guarded(error, [&] {
         variable_list tensors;
         for (size_t i = 0; i < count; i++) tensors.push_back(*static_cast<at::Tensor*>(inputs[i]));
         auto node = std::shared_ptr<RegionBackward>(new RegionBackward(), torch::autograd::deleteNode);
@@ -127,12 +135,6 @@ Status trainer_region(void* const* inputs, void* const* sources, size_t count, B
         node->block = std::move(owner);
         torch::autograd::set_history(result, node);
         *out = new at::Tensor(std::move(result));
-        return OK;
-    } catch (const c10::Error& e) {
-        error.put(e.what_without_backtrace());
-    } catch (const std::exception& e) {
-        error.put(e.what());
-    }
-    return FAILED;
+    });
 }
 }

@@ -22,31 +22,19 @@ void trainer_tensor_describe(void* handle, TensorInfo* info) {
 
 Status trainer_tensor_from_bytes(int32_t dtype, const int64_t* sizes, size_t num_sizes, Str bytes, void** out,
                                  Sink error) {
-    try {
+    return guarded(error, [&] {
         auto tensor = at::empty(at::IntArrayRef(sizes, num_sizes), static_cast<at::ScalarType>(dtype));
         TORCH_CHECK(tensor.nbytes() == bytes.len, "size ", tensor.sizes(), " takes ", tensor.nbytes(), " bytes, not ",
                     bytes.len);
         if (bytes.len) std::memcpy(tensor.data_ptr(), bytes.ptr, bytes.len);
         *out = new at::Tensor(std::move(tensor));
-        return OK;
-    } catch (const c10::Error& e) {
-        error.put(e.what_without_backtrace());
-    } catch (const std::exception& e) {
-        error.put(e.what());
-    }
-    return FAILED;
+    });
 }
 
 Status trainer_tensor_to_bytes(void* handle, Sink out, Sink error) {
-    try {
+    return guarded(error, [&] {
         auto tensor = static_cast<at::Tensor*>(handle)->detach().cpu().contiguous();
         out.write(out.context, static_cast<const uint8_t*>(tensor.const_data_ptr()), tensor.nbytes());
-        return OK;
-    } catch (const c10::Error& e) {
-        error.put(e.what_without_backtrace());
-    } catch (const std::exception& e) {
-        error.put(e.what());
-    }
-    return FAILED;
+    });
 }
 }

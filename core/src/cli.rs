@@ -45,6 +45,7 @@ Keys are those that YOLO users know, as `key=value` or `--key value`; options of
   trainer info model=yolo12n
   trainer data check data.yaml                   what would be refused, with file and line
   trainer data view data.yaml                    a sheet of its pictures with their boxes
+  trainer bench step model=yolo12n batch=16      how long a training step takes here, by its parts
   trainer plugin new my_loss --kind loss         write a plugin project
 
 Exit codes: 0 done, 1 a mistake in what was asked for, 2 a plugin was refused or failed, 4 an internal error.";

@@ -344,25 +344,24 @@ fn parse(text: &str, old: Option<&Value>) -> Result<Value> {
         let whole = text.parse::<i64>().ok().map(Value::from);
         whole.or_else(|| text.parse::<f64>().ok().and_then(serde_json::Number::from_f64).map(Value::Number))
     };
-    // A list or table as in a run file.
-    let structure = || {
+    let as_in_a_run_file = || {
         let written = text.starts_with(['[', '{']).then(|| toml::de::ValueDeserializer::parse(text))?;
         written.and_then(Value::deserialize).ok()
+    };
+    let words = || {
+        let list = text.starts_with(['(', '[']).then(|| text.trim_matches(['(', ')', '[', ']']).split(','))?;
+        list.map(str::trim).filter(|word| !word.is_empty()).map(|word| parse(word, None).ok()).collect::<Option<_>>()
     };
     match old {
         Some(Value::Bool(_)) => boolean.map(Value::Bool).context("neither True nor False"),
         Some(Value::Number(_)) => number().context("not a number"),
         Some(Value::String(_)) => Ok(Value::String(text.to_owned())),
         _ if text == "None" => Ok(Value::Null),
-        None if text.starts_with(['(', '[']) && structure().is_none() => {
-            let inner =
-                text.trim_matches(['(', ')', '[', ']']).split(',').map(str::trim).filter(|part| !part.is_empty());
-            inner.map(|part| parse(part, None)).collect::<Result<_>>().map(Value::Array)
+        _ => {
+            let list = as_in_a_run_file().or_else(|| words().filter(|_| old.is_none()).map(Value::Array));
+            let value = list.or(boolean.map(Value::Bool)).or_else(number);
+            Ok(value.unwrap_or_else(|| Value::String(text.to_owned())))
         }
-        _ => Ok(structure()
-            .or(boolean.map(Value::Bool))
-            .or_else(number)
-            .unwrap_or_else(|| Value::String(text.to_owned()))),
     }
 }
 

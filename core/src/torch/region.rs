@@ -34,7 +34,8 @@ unsafe extern "C" {
 
 /// Runs `block` on the inputs, at least one of which has a gradient. Nothing is recorded but where the inputs come from:
 /// the backward pass restores the random generators and autocast, runs the block again, and goes on through that. The
-/// block must give the same result then, and must not change anything by its second run.
+/// block must give the same result then, and must not change anything by its second run. It runs there, and is dropped, in
+/// the thread of the backward pass, while the one that started that waits.
 ///
 /// # Errors
 /// The block's own, as text.
